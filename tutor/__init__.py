@@ -1,0 +1,1 @@
+"""mltutor: learn systems programming for machine learning, one checked save at a time."""

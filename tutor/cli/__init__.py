@@ -1,0 +1,1 @@
+"""The command line: arguments, text and JSON rendering, exit codes."""

@@ -1,0 +1,225 @@
+"""Events that the engine emits and intents that it takes: frozen, typed, the only way the parts talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tutor.core.exercise import Stage
+from tutor.core.finding import Finding
+from tutor.core.progress import Progress
+from tutor.core.verdict import BenchResult, CheckResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ExerciseOpened:
+    """The learner turned to an exercise; its files are in the workspace."""
+
+    exercise: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSeen:
+    """A learner's file has settled with new content. `at` is time.time() of the change."""
+
+    exercise: str
+    path: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileMissing:
+    """A watched file has been gone for longer than an editor's replace takes."""
+
+    exercise: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """How saves are noticed now: `inotify + poll` or `poll`, and why."""
+
+    how: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run of one digest begins. `saved_at` is time.time() of the save that caused it (or the request)."""
+
+    run_id: int
+    exercise: str
+    digest: str
+    saved_at: float
+    reason: Literal["save", "open", "key", "command"] = "save"
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """The run has come to a stage; `detail` says what runs (`g++ collate.c`)."""
+
+    run_id: int
+    stage: Stage
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """The build is done: findings with code `build` on the learner's lines, the raw output, whether from the cache."""
+
+    run_id: int
+    ok: bool
+    findings: tuple[Finding, ...] = ()
+    raw: str = ""
+    seconds: float = 0.0
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksAnnounced:
+    """The ids of the checks that will report."""
+
+    run_id: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished:
+    """One check has reported."""
+
+    run_id: int
+    result: CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class BenchMeasured:
+    """A benchmark case's interval so far; `final` once a case."""
+
+    run_id: int
+    result: BenchResult
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The verdict of a run."""
+
+    run_id: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """A newer save, or the learner, ended this run; its process tree is gone."""
+
+    run_id: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Background work (headers, shared modules, crates): state of one task, `done` of `total` so far."""
+
+    task: str
+    state: Literal["waiting", "running", "ready", "failed"]
+    done: int = 0
+    total: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the learner should know, with a remedy when there is one."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HintShown:
+    """Hints up to `level` of an exercise have been opened."""
+
+    exercise: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilesReplaced:
+    """Reset or undo has replaced the learner's files; `label` says what they are now."""
+
+    exercise: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressChanged:
+    """Progress as it stands now, on disk too."""
+
+    progress: Progress
+
+
+Event = (
+    ExerciseOpened
+    | SaveSeen
+    | FileMissing
+    | WatchStatus
+    | RunStarted
+    | StageStarted
+    | BuildFinished
+    | ChecksAnnounced
+    | CheckFinished
+    | BenchMeasured
+    | RunFinished
+    | RunCancelled
+    | Preparing
+    | Notice
+    | HintShown
+    | FilesReplaced
+    | ProgressChanged
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Turn to an exercise: create its files where missing, watch them; run at once when `run`."""
+
+    exercise: str
+    run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Build, check and (unless told otherwise) benchmark the current exercise, also when nothing changed."""
+
+    bench: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the run in progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Open one more hint, or those up to `level`."""
+
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Put the starter back; the learner's files are kept as a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Bring back what the last reset or undo replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class SolutionSeen:
+    """The learner has looked at the solution."""
+
+
+Intent = Open | Run | Stop | Hint | Reset | Undo | SolutionSeen

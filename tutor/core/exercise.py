@@ -1,0 +1,116 @@
+"""What an exercise is: its files, needs, benchmark cases and the faults that its checks must name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ToolchainName = Literal["cxx", "cext", "cython", "pybind11", "ctypes", "cffi", "rust", "torch", "cuda"]
+Stage = Literal["build", "check", "diagnose", "bench"]
+Need = Literal["gpu", "cargo", "nvcc", "torch"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Extra compiler and linker words an exercise asks for, and the C libraries of native/ that it links."""
+
+    flags: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    native: tuple[str, ...] = ()
+    std: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StarterFails:
+    """How the untouched starter must fail: the stage, and the codes of which one must be reported."""
+
+    stage: Stage
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSpec:
+    """One benchmark case: speedup over the baseline needed to pass, and the one that earns gold (both ratios)."""
+
+    case: str
+    baseline: str
+    target: float
+    gold: float | None = None
+    gated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A planted mistake: a patch against the solution, the finding it must give, and where (`at`: text of the line)."""
+
+    patch: str
+    code: str
+    file: str = ""
+    at: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One exercise of the lesson tree. `files` are edited by the learner, `given` come from the solution unchanged."""
+
+    id: str
+    number: str
+    title: str
+    summary: str
+    toolchain: ToolchainName
+    module: str
+    folder: Path
+    files: tuple[str, ...]
+    given: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    time_limit: float = 10.0
+    memory_limit_mb: int = 2048
+    build: BuildOptions = field(default_factory=BuildOptions)
+    starter: StarterFails = field(default_factory=lambda: StarterFails("check"))
+    bench: tuple[BenchSpec, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def main_file(self) -> str:
+        """The file the editor opens first."""
+        return self.files[0]
+
+    @property
+    def solution(self) -> Path:
+        """The folder of the reference solution, gaps marked."""
+        return self.folder / "solution"
+
+    @property
+    def flavour(self) -> Literal["plain", "torch", "cuda"]:
+        """Which zygote runs its checks."""
+        if self.toolchain == "cuda":
+            return "cuda"
+        return "torch" if self.toolchain == "torch" or "torch" in self.needs else "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One lesson: a number, a title, and its exercises in order."""
+
+    number: int
+    name: str
+    title: str
+    summary: str
+    folder: Path
+    exercises: tuple[Exercise, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The lesson tree, in order."""
+
+    root: Path
+    lessons: tuple[Lesson, ...]
+
+    @property
+    def exercises(self) -> tuple[Exercise, ...]:
+        """All exercises in reading order."""
+        return tuple(exercise for lesson in self.lessons for exercise in lesson.exercises)

@@ -1,0 +1,129 @@
+"""The state that both faces show, and `reduce`, the one function that changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tutor.core import events as e
+from tutor.core.exercise import Stage
+from tutor.core.finding import Finding
+from tutor.core.progress import Progress
+from tutor.core.verdict import BenchResult, CheckResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The newest run as far as it has come. `verdict` is set when it is over, `cancelled` when it was ended."""
+
+    run_id: int
+    exercise: str
+    digest: str
+    saved_at: float
+    stage: Stage = "build"
+    detail: str = ""
+    build_ok: bool | None = None
+    build_findings: tuple[Finding, ...] = ()
+    raw: str = ""
+    build_seconds: float = 0.0
+    cached: bool = False
+    announced: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    bench: tuple[BenchResult, ...] = ()
+    verdict: Verdict | None = None
+    cancelled: bool = False
+
+    @property
+    def active(self) -> bool:
+        """True while the run goes on."""
+        return self.verdict is None and not self.cancelled
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings so far; the verdict's once there is one."""
+        if self.verdict:
+            return self.verdict.findings
+        return self.build_findings + tuple(f for check in self.checks for f in check.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the panels show."""
+
+    current: str = ""
+    run: RunState | None = None
+    last_save: float | None = None
+    watch: e.WatchStatus = e.WatchStatus("starting")
+    missing: str = ""
+    preparing: tuple[e.Preparing, ...] = ()
+    notices: tuple[e.Notice, ...] = ()
+    progress: Progress = Progress()
+
+
+def reduce(state: State, event: e.Event) -> State:
+    """The next state. An event of a run that is not the newest changes nothing."""
+    match event:
+        case e.RunStarted():
+            run = RunState(event.run_id, event.exercise, event.digest, event.saved_at)
+            return replace(state, run=run, missing="")
+        case (
+            e.StageStarted()
+            | e.BuildFinished()
+            | e.ChecksAnnounced()
+            | e.CheckFinished()
+            | e.BenchMeasured()
+            | e.RunFinished()
+            | e.RunCancelled()
+        ):
+            if state.run is None or state.run.run_id != event.run_id:
+                return state
+            return replace(state, run=_reduce_run(state.run, event))
+        case _:
+            return _reduce_session(state, event)
+
+
+def _reduce_run(run: RunState, event: e.Event) -> RunState:
+    match event:
+        case e.StageStarted(stage=stage, detail=detail):
+            return replace(run, stage=stage, detail=detail)
+        case e.BuildFinished():
+            return replace(
+                run,
+                build_ok=event.ok,
+                build_findings=event.findings,
+                raw=event.raw,
+                build_seconds=event.seconds,
+                cached=event.cached,
+            )
+        case e.ChecksAnnounced(ids=ids):
+            return replace(run, announced=ids)
+        case e.CheckFinished(result=result):
+            return replace(run, checks=(*run.checks, result))
+        case e.BenchMeasured(result=result):
+            kept = tuple(b for b in run.bench if b.case != result.case)
+            return replace(run, bench=(*kept, result))
+        case e.RunFinished(verdict=verdict):
+            return replace(run, verdict=verdict)
+        case _:
+            return replace(run, cancelled=True)
+
+
+def _reduce_session(state: State, event: e.Event) -> State:
+    match event:
+        case e.ExerciseOpened(exercise=exercise):
+            run = state.run if state.run and state.run.exercise == exercise else None
+            return replace(state, current=exercise, run=run, missing="")
+        case e.SaveSeen(at=at):
+            return replace(state, last_save=at, missing="")
+        case e.FileMissing(path=path):
+            return replace(state, missing=path)
+        case e.WatchStatus():
+            return replace(state, watch=event)
+        case e.Preparing():
+            kept = tuple(p for p in state.preparing if p.task != event.task)
+            return replace(state, preparing=(*kept, event))
+        case e.Notice():
+            return replace(state, notices=(*state.notices[-19:], event))
+        case e.ProgressChanged(progress=progress):
+            return replace(state, progress=progress)
+        case _:
+            return state

@@ -1,0 +1,1 @@
+"""Progress, history and the build cache: atomic, versioned, safe on NFS."""

@@ -1,0 +1,1 @@
+"""One module per toolchain behind one Protocol: what is there, how to build, what its errors mean."""

@@ -1,0 +1,1 @@
+"""The Textual app: screens and panels that show what the engine reports."""
