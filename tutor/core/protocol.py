@@ -153,7 +153,7 @@ class Benched(msgspec.Struct, frozen=True, tag="benched"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The request has ended. `failed` is the learner's doing (see findings), `broken` is ours: message and traceback."""
+    """The request has ended. `failed` is the learner's doing (see findings), `broken` is ours, with the traceback."""
 
     run_id: int
     outcome: Literal["ok", "failed", "cancelled", "broken"]

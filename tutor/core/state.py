@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tutor.core import events as e
 from tutor.core.exercise import Stage
@@ -52,11 +52,11 @@ class State:
     current: str = ""
     run: RunState | None = None
     last_save: float | None = None
-    watch: e.WatchStatus = e.WatchStatus("starting")
+    watch: e.WatchStatus = field(default_factory=lambda: e.WatchStatus("starting"))
     missing: str = ""
     preparing: tuple[e.Preparing, ...] = ()
     notices: tuple[e.Notice, ...] = ()
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
 
 
 def reduce(state: State, event: e.Event) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -93,7 +93,7 @@ class Verdict:
     checks: tuple[CheckResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     bench: tuple[BenchResult, ...] = ()
-    seconds: Seconds = Seconds()
+    seconds: Seconds = field(default_factory=Seconds)
     message: str = ""
     remedy: str = ""
 
