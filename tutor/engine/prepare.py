@@ -1,0 +1,121 @@
+"""Background work that makes later builds fast, one task at a time at low priority; stands still while a run is on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tutor.core.errors import TutorError
+from tutor.core.events import Notice, Preparing
+from tutor.core.exercise import Course, ToolchainName
+from tutor.engine.pipeline import Emit
+from tutor.engine.process import ProcessTree, run_command
+from tutor.toolchains.base import WarmTask
+from tutor.toolchains.registry import toolchain
+
+PATIENCE = 1800.0
+
+
+class Preparer:
+    """Runs the warm tasks of the toolchains in lesson order, the current exercise's first."""
+
+    def __init__(self, course: Course, emit: Emit) -> None:
+        self._course, self._emit = course, emit
+        self._first: ToolchainName | None = None
+        self._tried: set[str] = set()
+        self._tree: ProcessTree | None = None
+        self._go = asyncio.Event()
+        self._go.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, first: ToolchainName | None = None) -> None:
+        """Begin, or go on; `first` is the toolchain to prepare before all others."""
+        self._first = first
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="prepare")
+
+    def pause(self) -> None:
+        """Stop its processes where they are, so that a run has the machine."""
+        self._go.clear()
+        if self._tree:
+            self._tree.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._go.set()
+        if self._tree:
+            self._tree.signal(signal.SIGCONT)
+
+    async def close(self) -> None:
+        """End it; what is half made is made again next time."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while True:
+            await self._go.wait()
+            pending = await self._pending()
+            if not pending:
+                return
+            for number, task in enumerate(pending):
+                state = Preparing(task.label, "waiting", number, len(pending))
+                if number:
+                    self._emit(state)
+            await self._make(pending[0], len(pending))
+
+    async def _pending(self) -> list[WarmTask]:
+        """What is left to do, in the order of the lessons; asked anew each time, as the current exercise may change."""
+        names = dict.fromkeys(exercise.toolchain for exercise in self._course.exercises)
+        ordered = ([self._first] if self._first else []) + [name for name in names if name != self._first]
+        tasks = await asyncio.to_thread(_tasks, ordered)
+        return [task for task in tasks if task.name not in self._tried]
+
+    async def _make(self, task: WarmTask, total: int) -> None:
+        self._tried.add(task.name)
+        done = len(self._tried) - 1
+        self._emit(Preparing(task.label, "running", done, done + total))
+        try:
+            problem = await self._steps(task)
+        except (TutorError, OSError) as error:
+            problem = str(error)
+        if problem:
+            self._emit(Preparing(task.label, "failed", done, done + total, problem))
+            words = problem.strip().splitlines()[-1:] or ["no output"]
+            self._emit(
+                Notice("warning", f"{task.label} could not be prepared: {words[0]}", "Builds work, only slower.")
+            )
+        else:
+            self._emit(Preparing(task.label, "ready", done + 1, done + total))
+
+    async def _steps(self, task: WarmTask) -> str:
+        """'' or the output of the step that failed."""
+        await asyncio.to_thread(lambda: task.target.parent.mkdir(parents=True, exist_ok=True))
+        for step in task.steps:
+            await self._go.wait()
+            patient = replace(step, timeout=max(step.timeout, PATIENCE))  # it may stand still for long
+            try:
+                result = await run_command(patient, low=True, on_start=self._started)
+            finally:
+                self._tree = None
+            if not result.ok:
+                return result.output or f"`{step.label}` ended with {result.code}"
+        return ""
+
+    def _started(self, tree: ProcessTree) -> None:
+        self._tree = tree
+        if not self._go.is_set():
+            tree.signal(signal.SIGSTOP)
+
+
+def _tasks(names: Iterable[ToolchainName]) -> list[WarmTask]:
+    """The warm tasks of the toolchains that can build here."""
+    found: dict[str, WarmTask] = {}
+    for name in names:
+        chain = toolchain(name)
+        if chain.probe().ready:
+            for task in chain.warm():
+                found.setdefault(task.name, task)
+    return list(found.values())

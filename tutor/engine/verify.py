@@ -1,0 +1,187 @@
+"""Proves the exercises themselves: starters fail as declared, solutions pass, every planted fault is named."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from tutor.content import sources
+from tutor.core.errors import TutorError
+from tutor.core.exercise import Course, Exercise, Fault
+from tutor.core.finding import Finding
+from tutor.core.verdict import Outcome, Verdict
+from tutor.engine import snapshot
+from tutor.engine.folder import folder_problems
+from tutor.engine.pipeline import Job
+from tutor.engine.workbench import Workbench
+from tutor.store.home import Home
+
+What = Literal["folder", "starter", "solution", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRow:
+    """One thing that was proved or not. `name` is the patch of a fault; `message` says what is wrong, or the reason."""
+
+    exercise: str
+    what: What
+    name: str
+    outcome: Outcome
+    message: str = ""
+    seconds: float = 0.0
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    exercise: Exercise
+    what: What
+    fault: Fault | None = None
+
+    @property
+    def name(self) -> str:
+        return self.fault.patch if self.fault else self.what
+
+
+async def verify(
+    course: Course,
+    ids: Sequence[str] = (),
+    jobs: int = 1,
+    home: Home | None = None,
+    launcher: Sequence[str] = (),
+    bench: bool = True,
+) -> AsyncIterator[VerifyRow]:
+    """Rows as they come, `jobs` builds and checks at a time, benchmarks alone. No ids: the whole course.
+
+    bench=False leaves the speed targets of solutions, and faults that are only slow, out (skipped).
+    """
+    chosen = [exercise for exercise in course.exercises if not ids or exercise.id in ids]
+    tasks = [task for exercise in chosen for task in _tasks(exercise)]
+    async with Workbench(home or Home.locate(), lambda event: None, launcher) as workbench:
+        for flavour in dict.fromkeys(exercise.flavour for exercise in chosen):
+            with suppress(TutorError):  # whoever needs it meets the error again, and reports it
+                await workbench.zygotes.of(flavour).start()
+        prover = _Prover(workbench, max(1, (os.cpu_count() or 2) // jobs), bench)
+        gate = asyncio.Semaphore(jobs)
+        pending = [asyncio.create_task(prover.prove(task, gate)) for task in tasks]
+        try:
+            for row in asyncio.as_completed(pending):
+                yield await row
+        finally:
+            for one in pending:
+                one.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _tasks(exercise: Exercise) -> list[_Task]:
+    faults = [_Task(exercise, "fault", fault) for fault in exercise.faults]
+    return [_Task(exercise, "folder"), _Task(exercise, "starter"), _Task(exercise, "solution"), *faults]
+
+
+class _Prover:
+    """Runs one task through the same pipeline that a learner's save goes through."""
+
+    def __init__(self, workbench: Workbench, check_jobs: int, bench: bool) -> None:
+        self._workbench, self._check_jobs, self._bench = workbench, check_jobs, bench
+        self._ids = itertools.count(1)
+
+    async def prove(self, task: _Task, gate: asyncio.Semaphore) -> VerifyRow:
+        """One row. A malformed exercise is a failed row."""
+        async with gate:
+            started = time.perf_counter()
+            try:
+                outcome, message, verdict = await self._judge(task)
+            except TutorError as error:
+                outcome, message, verdict = Outcome.FAIL, error.message, None
+            seconds = time.perf_counter() - started
+            return VerifyRow(task.exercise.id, task.what, task.name, outcome, message, seconds, verdict)
+
+    async def _judge(self, task: _Task) -> tuple[Outcome, str, Verdict | None]:
+        exercise = task.exercise
+        if task.what == "folder":
+            problems = await asyncio.to_thread(folder_problems, exercise)
+            return (Outcome.FAIL if problems else Outcome.PASS), "; ".join(problems), None
+        if task.what == "starter":
+            files = sources.starter_files(exercise)
+            verdict = await self._run(exercise, files, exercise.starter.stage == "bench")
+            return _row(verdict, lambda: starter_problem(exercise, verdict))
+        if task.what == "solution":
+            verdict = await self._run(exercise, sources.solution_files(exercise), True)
+            return _row(verdict, lambda: solution_problem(verdict))
+        assert task.fault
+        fault, slow = task.fault, task.fault.code == "slow"
+        if slow and not self._bench:
+            return Outcome.SKIPPED, "benchmarks are switched off", None
+        line = sources.fault_line(exercise, fault)
+        verdict = await self._run(exercise, sources.faulted_files(exercise, fault), slow)
+        return _row(verdict, lambda: fault_problem(fault, line, verdict))
+
+    async def _run(self, exercise: Exercise, files: dict[str, bytes], bench: bool) -> Verdict:
+        job = Job(
+            next(self._ids),
+            exercise,
+            snapshot.of(files),
+            time.time(),
+            "command",
+            bench=bench and self._bench,
+            jobs=self._check_jobs,
+        )
+        return await self._workbench.pipeline.run(job)
+
+
+def _row(verdict: Verdict, problem: Callable[[], str]) -> tuple[Outcome, str, Verdict]:
+    if verdict.verdict is Outcome.SKIPPED:
+        return Outcome.SKIPPED, verdict.message, verdict
+    if verdict.verdict is Outcome.ERROR:
+        return Outcome.ERROR, verdict.message, verdict
+    words = problem()
+    return (Outcome.FAIL if words else Outcome.PASS), words, verdict
+
+
+def starter_problem(exercise: Exercise, verdict: Verdict) -> str:
+    """'' when the starter failed as declared: at its stage, with one of its codes, without an undeclared crash."""
+    if verdict.passed:
+        return "the starter passes"
+    declared, codes = exercise.starter, {finding.code for finding in verdict.findings}
+    if verdict.stage != declared.stage:
+        return f"the starter fails at {verdict.stage}, declared is {declared.stage}: {_told(verdict)}"
+    if declared.codes and not codes & set(declared.codes):
+        return f"the starter reports {_told(verdict)}, declared is {' or '.join(declared.codes)}"
+    if "crash" in codes and "crash" not in declared.codes:
+        return "the starter crashes"
+    return ""
+
+
+def solution_problem(verdict: Verdict) -> str:
+    """'' when the solution passes everything without any finding."""
+    if not verdict.passed:
+        return f"the solution fails at {verdict.stage}: {verdict.message} ({_told(verdict)})"
+    return f"the solution passes, with findings: {_told(verdict)}" if verdict.findings else ""
+
+
+def fault_problem(fault: Fault, line: int | None, verdict: Verdict) -> str:
+    """'' when a finding has the declared code, and where declared the file and line."""
+    if verdict.passed:
+        return f"escaped: all checks pass, declared is {fault.code}"
+    named = [finding for finding in verdict.findings if finding.code == fault.code]
+    if not named:
+        return f"declared is {fault.code}, reported {_told(verdict)}"
+    if line is None or any(_is_at(finding, fault, line) for finding in named):
+        return ""
+    places = ", ".join(finding.place or "no line" for finding in named)
+    return f"{fault.code} is reported at {places}, declared is {fault.file}:{line}"
+
+
+def _is_at(finding: Finding, fault: Fault, line: int) -> bool:
+    return finding.line == line and os.path.basename(finding.file) == os.path.basename(fault.file)
+
+
+def _told(verdict: Verdict) -> str:
+    found = [f"{f.code}{f' at {f.place}' if f.place else ''}" for f in verdict.findings]
+    return ", ".join(found) or verdict.message or "nothing"

@@ -1,0 +1,71 @@
+"""What every run needs, opened and closed together: scratch folder, build cache, zygotes, builder, pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tutor.core.errors import TutorError, WorkspaceError
+from tutor.core.protocol import Warm
+from tutor.engine.builder import Builder
+from tutor.engine.pipeline import Emit, Pipeline
+from tutor.engine.process import run_command
+from tutor.engine.quiet import Quiet
+from tutor.engine.zygotes import Zygotes
+from tutor.store.build_cache import BuildCache
+from tutor.store.home import CACHE_BYTES, Home
+from tutor.toolchains.base import Command
+from tutor.toolchains.native import build_native
+from tutor.toolchains.settings import configure, settings
+
+
+class Workbench:
+    """Builder, zygotes and pipeline over one scratch folder that no other process uses."""
+
+    def __init__(self, home: Home, emit: Emit, launcher: Sequence[str] = (), worker: Sequence[str] = ()) -> None:
+        configure(home.cache / "tools", settings().compiler)
+        self.scratch = _scratch(home, bool(launcher))
+        self.zygotes = Zygotes(launcher, worker, crash_handler)
+        self.quiet = Quiet()
+        self.builder = Builder(BuildCache(home.builds, CACHE_BYTES), self.scratch, self.zygotes)
+        self.pipeline = Pipeline(self.builder, self.zygotes, self.quiet, emit)
+
+    async def __aenter__(self) -> Workbench:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.zygotes.close()
+        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
+
+
+async def crash_handler() -> Warm | None:
+    """The library that names the line of a crash, built once; without it a crash is reported without its line."""
+    try:
+        plan = await asyncio.to_thread(build_native, "crash")
+        for stage in plan.stages:
+            for step in stage:
+                if isinstance(step, Command) and not (await run_command(step)).ok:
+                    return None
+    except (TutorError, OSError):
+        return None
+    return Warm(0, preload=(plan.artifact.path,))
+
+
+def _scratch(home: Home, remote: bool) -> Path:
+    """A new folder; in the shared cache when the worker runs on another machine, else in the system's own."""
+    parent: Path | None = None
+    try:
+        if remote:
+            parent = home.cache / "runs"
+            parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="mltutor-", dir=parent)).resolve()
+    except OSError as error:
+        raise WorkspaceError(
+            f"can't make a scratch folder: {error.strerror}", "Free space in the temporary folder, or set TMPDIR."
+        ) from error

@@ -1,0 +1,258 @@
+"""Client of the worker protocol: starts a zygote per flavour, carries requests to it and restarts it when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Literal
+
+import msgspec
+
+from tutor.core import protocol as p
+from tutor.core.errors import WorkerError
+from tutor.engine.process import Peer, start_peer
+
+Flavour = Literal["plain", "torch", "cuda"]
+Prepare = Callable[[], Awaitable[p.Warm | None]]
+"""What a start of a zygote imports and preloads before any fork; made while the process starts."""
+READY_SECONDS = 180.0
+CANCEL_SECONDS = 3.0
+STDERR_LINES = 30
+
+
+class _Died(Exception):
+    """The zygote ended in the middle of a request."""
+
+
+class Zygote:
+    """One warm worker process. Starts when first needed; after a death the next request starts a new one."""
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        launcher: Sequence[str] = (),
+        command: Sequence[str] = (),
+        prepare: Prepare | None = None,
+    ) -> None:
+        self.flavour = flavour
+        self.ready: p.Ready | None = None
+        worker = tuple(command) or (sys.executable, "-m", "tutor.worker.zygote")
+        self._argv = (*launcher, *worker, "--flavour", flavour)
+        self._peer: Peer | None = None
+        self._replies: dict[int, asyncio.Queue[p.Reply | None]] = {}
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+        self._ids = itertools.count(1)
+        self._prepare = prepare
+
+    @property
+    def running(self) -> bool:
+        """True while the process is up and has said it is ready."""
+        return self.ready is not None
+
+    @property
+    def gpu(self) -> str:
+        """The device it can use, or nothing."""
+        return self.ready.gpu if self.ready else ""
+
+    def next_id(self) -> int:
+        """A run id that no other request to this zygote has."""
+        return next(self._ids)
+
+    def warms(
+        self, modules: tuple[str, ...] = (), sys_path: tuple[str, ...] = (), preload: tuple[str, ...] = ()
+    ) -> None:
+        """What every start of this zygote imports and preloads, before any fork."""
+        self._warm = (*self._warm, p.Warm(0, modules, sys_path, preload))
+
+    async def start(self, timeout: float = READY_SECONDS) -> p.Ready:
+        """Start it when it is not up. Raises WorkerError with the end of its stderr when it does not get ready."""
+        async with self._starting:
+            if self.ready is None:
+                launch = asyncio.create_task(self._launch(timeout))
+                try:
+                    warm = await self._prepare() if self._prepare else None
+                    self.ready = await launch
+                finally:
+                    launch.cancel()
+                if warm:
+                    async for _ in self._exchange(msgspec.structs.replace(warm, run_id=self.next_id())):
+                        pass
+            return self.ready
+
+    async def request(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> AsyncGenerator[p.Reply, None]:
+        """All replies to one request, the `Done` last. Closing it early cancels the request and waits for its end.
+
+        A zygote that dies is started again and gets the request once more, so replies may repeat from the beginning;
+        WorkerError when it dies twice.
+        """
+        for attempt in (1, 2):
+            try:
+                await self.start()
+                async with aclosing(self._exchange(message)) as replies:
+                    async for reply in replies:
+                        yield reply
+                return
+            except _Died:
+                if attempt == 2:
+                    raise self._error("the worker died twice during one request") from None
+
+    async def finish(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> p.Done:
+        """Only the `Done` of a request. Raises WorkerError as `request` does."""
+        async with aclosing(self.request(message)) as replies:
+            async for reply in replies:
+                if isinstance(reply, p.Done):
+                    return reply
+        raise self._error("the worker ended a request without saying so")
+
+    async def cancel(self, run_id: int) -> None:
+        """Ask for the end of a request and wait for it; a zygote that does not answer is killed."""
+        queue = self._replies.get(run_id)
+        if queue is None or not self.running:
+            return
+        try:
+            self._send(p.Cancel(run_id))
+            async with asyncio.timeout(CANCEL_SECONDS):
+                while (reply := await queue.get()) is not None:
+                    if isinstance(reply, p.Done):
+                        return
+        except _Died:
+            return
+        except TimeoutError:
+            await self._end()
+
+    async def close(self) -> None:
+        """Ask it to quit, then make sure that its tree is gone."""
+        if self._peer and self.ready:
+            self._send(p.Quit())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._peer.process.wait(), 1.0)
+        await self._end()
+
+    async def _launch(self, timeout: float) -> p.Ready:
+        await self._end()
+        self._stderr.clear()
+        peer = self._peer = await start_peer(self._argv, {"PYTHONUNBUFFERED": "1"})
+        self._background(self._read_stderr(peer))
+        try:
+            reply = await asyncio.wait_for(self._first(peer), timeout)
+        except TimeoutError:
+            error = self._error(f"the worker did not get ready within {timeout:.0f} s")
+            await self._end()
+            raise error from None
+        except BaseException:
+            await self._end()
+            raise
+        self._background(self._read(peer))
+        return reply
+
+    async def _first(self, peer: Peer) -> p.Ready:
+        assert peer.process.stdout
+        line = await peer.process.stdout.readline()
+        if not line:
+            await asyncio.sleep(0.1)
+            raise self._error("the worker ended before it was ready")
+        reply = _decode(line)
+        if not isinstance(reply, p.Ready) or reply.protocol != p.PROTOCOL:
+            raise self._error(f"the worker does not speak protocol {p.PROTOCOL}: {line[:200]!r}")
+        return reply
+
+    async def _exchange(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> AsyncGenerator[p.Reply, None]:
+        run_id = message.run_id
+        queue: asyncio.Queue[p.Reply | None] = asyncio.Queue()
+        self._replies[run_id] = queue
+        done = False
+        try:
+            self._send(message)
+            while not done:
+                reply = await queue.get()
+                if reply is None:
+                    done = True
+                    raise _Died
+                done = isinstance(reply, p.Done)
+                yield reply
+        finally:
+            if not done:
+                await asyncio.shield(self.cancel(run_id))
+            self._replies.pop(run_id, None)
+
+    def _send(self, message: p.Request) -> None:
+        if self._peer is None or self._peer.process.stdin is None or self._peer.process.stdin.is_closing():
+            raise _Died
+        self._peer.process.stdin.write(p.encode(message) + b"\n")
+
+    async def _read(self, peer: Peer) -> None:
+        assert peer.process.stdout
+        with contextlib.suppress(ValueError):  # a line over the limit: as good as dead
+            while line := await peer.process.stdout.readline():
+                self._deliver(line)
+        if self._peer is peer:
+            await self._end()
+
+    def _deliver(self, line: bytes) -> None:
+        reply = _decode(line)
+        if reply is None:
+            self._stderr.append(f"not a reply: {line[:200]!r}")
+        elif not isinstance(reply, p.Ready) and (queue := self._replies.get(reply.run_id)):
+            queue.put_nowait(reply)
+
+    async def _read_stderr(self, peer: Peer) -> None:
+        assert peer.process.stderr
+        while chunk := await peer.process.stderr.read(1 << 16):
+            self._stderr.extend(chunk.decode("utf-8", "replace").splitlines())
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self) -> None:
+        """Kill the tree, tell whoever waits, and reap."""
+        peer, self._peer, self.ready = self._peer, None, None
+        for queue in self._replies.values():
+            queue.put_nowait(None)
+        if peer is None:
+            return
+        peer.tree.kill()
+        if peer.process.stdin:
+            peer.process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(peer.process.wait(), 2.0)
+
+    def _error(self, message: str) -> WorkerError:
+        tail = "\n".join(self._stderr).strip()
+        return WorkerError(f"{message} ({' '.join(self._argv)})" + (f"\n{tail}" if tail else ""), "Run: mltutor doctor")
+
+
+def _decode(line: bytes) -> p.Reply | None:
+    try:
+        reply: p.Reply = p.decode_reply(line)
+    except msgspec.DecodeError:
+        return None
+    return reply
+
+
+class Zygotes:
+    """The zygotes of a session by flavour, each made when first asked for."""
+
+    def __init__(
+        self, launcher: Sequence[str] = (), command: Sequence[str] = (), prepare: Prepare | None = None
+    ) -> None:
+        self._launcher, self._command, self._prepare = tuple(launcher), tuple(command), prepare
+        self._by_flavour: dict[Flavour, Zygote] = {}
+
+    def of(self, flavour: Flavour) -> Zygote:
+        """The zygote of a flavour; not started yet when it is new."""
+        if flavour not in self._by_flavour:
+            self._by_flavour[flavour] = Zygote(flavour, self._launcher, self._command, self._prepare)
+        return self._by_flavour[flavour]
+
+    async def close(self) -> None:
+        """End all of them."""
+        await asyncio.gather(*(zygote.close() for zygote in self._by_flavour.values()))
