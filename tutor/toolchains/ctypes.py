@@ -1,0 +1,48 @@
+"""ctypes: the learner's Python file is not built; the C libraries that it calls are."""
+
+from __future__ import annotations
+
+from tutor.core.exercise import ToolchainName
+from tutor.core.finding import Finding
+from tutor.core.protocol import Artifact
+from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
+from tutor.toolchains.compilers import available
+from tutor.toolchains.diagnose_cc import compiler_findings
+from tutor.toolchains.diagnose_python import syntax_findings
+from tutor.toolchains.native import native_libraries
+from tutor.toolchains.packages import digest
+from tutor.toolchains.recipe import Recipe, build_plan, compiled_sources, extras, snapshot_sources
+
+
+class CtypesToolchain:
+    """Exercises with C of their own (a learner's or a given .c) get it as `extra["module"]`, lib<module>.so."""
+
+    name: ToolchainName = "ctypes"
+
+    def probe(self) -> Availability:
+        """A C compiler, for the libraries."""
+        return available("c")
+
+    def plan(self, request: BuildRequest) -> BuildPlan:
+        """The libraries that are not there yet."""
+        exercise = request.exercise
+        libraries = native_libraries(exercise.build.native)
+        extra = extras(libraries)
+        stages, key, outputs = (), digest(*(library.key for library in libraries)), ()
+        sources = compiled_sources(exercise)
+        if sources:
+            own = build_plan(request, Recipe(f"lib{exercise.module}.so", sources), "library")
+            stages, key, outputs = own.stages, own.key, own.outputs
+            extra[exercise.module] = own.artifact.path
+        elif any(library.steps for library in libraries):
+            stages = (tuple(step for library in libraries for step in library.steps),)
+        artifact = Artifact("python", exercise.module, "", (str(request.source),), {}, snapshot_sources(request), extra)
+        return BuildPlan(stages, artifact, key, outputs)
+
+    def parse(self, request: BuildRequest, output: str) -> tuple[Finding, ...]:
+        """Syntax errors of the learner's Python, found without running it; then what a compiler said."""
+        return syntax_findings(request) + compiler_findings(request, output)
+
+    def warm(self) -> tuple[WarmTask, ...]:
+        """Nothing: a library of native/ takes a tenth of a second."""
+        return ()
