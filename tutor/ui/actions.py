@@ -1,0 +1,255 @@
+"""What each key of the main screen does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable
+
+from textual import work
+from textual.screen import Screen
+
+from tutor.core import events as e
+from tutor.core.errors import TutorError
+from tutor.core.exercise import Exercise
+from tutor.ui.editor import Launch, launch
+from tutor.ui.host import Host
+from tutor.ui.output import everything, said
+from tutor.ui.screens.confirm import Confirm
+from tutor.ui.screens.listings import Against, DiffSheet, ListingSheet
+from tutor.ui.widgets.lessons import LessonTree
+from tutor.ui.widgets.listing import Line, highlight
+from tutor.ui.widgets.sidebyside import Row, compare
+
+
+class ExerciseActions(Screen[None]):
+    """Actions over the exercise that is open; the layout belongs to MainScreen."""
+
+    host: Host
+    zoomed: bool
+    lessons_hidden: bool
+    tab: str
+
+    def switch(self, name: str) -> None:
+        """Bring a panel to the front."""
+        raise NotImplementedError
+
+    def lay_out(self, width: int, height: int) -> None:
+        """Lay out again."""
+        raise NotImplementedError
+
+    def focused_name(self) -> str:
+        """The panel that has the focus."""
+        raise NotImplementedError
+
+    @property
+    def exercise(self) -> Exercise | None:
+        """The exercise that is open."""
+        return self.host.view.exercise
+
+    def action_next(self) -> None:
+        """Go on."""
+        self._go(1, "this is the last exercise")
+
+    def action_previous(self) -> None:
+        """Go back."""
+        self._go(-1, "this is the first exercise")
+
+    def _go(self, step: int, otherwise: str) -> None:
+        there = self.host.view.neighbour(step)
+        if there is None:
+            self.host.tell(otherwise)
+        else:
+            self.open_exercise(there.id)
+
+    def open_exercise(self, exercise: str) -> None:
+        """Turn to an exercise and run what is there."""
+        self.host.send(e.Open(exercise, run=True))
+        self.switch("task")
+
+    def on_lesson_tree_chosen(self, message: LessonTree.Chosen) -> None:
+        """Enter in the lesson list."""
+        self.open_exercise(message.exercise)
+
+    def action_run(self) -> None:
+        """Run now."""
+        self.host.send(e.Run())
+
+    def action_stop(self) -> None:
+        """End the run."""
+        self.host.send(e.Stop())
+
+    def action_panel(self, name: str) -> None:
+        """Bring a panel to the front."""
+        self.switch(name)
+
+    def action_zoom(self) -> None:
+        """One panel over the whole screen, or all of them."""
+        if not self.zoomed and (name := self.focused_name()):
+            self.tab = name
+        self.zoomed = not self.zoomed
+        self.lay_out(self.size.width, self.size.height)
+
+    def action_lessons(self) -> None:
+        """Show and focus the list; hide it when it has the focus."""
+        if self.focused_name() == "lessons" and self.query_one("#lessons").display:
+            self.lessons_hidden = True
+            self.switch("task")
+        else:
+            self.lessons_hidden = False
+            before = self.tab
+            self.switch("lessons")
+            if not self.has_class("-tabs"):
+                self.tab = before
+
+    @work(exclusive=True, group="sheet")
+    async def action_find(self) -> None:
+        """Choose from a list that typing narrows."""
+        from tutor.ui.screens.find import FindSheet
+
+        chosen = await self.app.push_screen_wait(FindSheet(self.host.view))
+        if chosen:
+            self.open_exercise(chosen)
+
+    def action_help(self) -> None:
+        """The page of keys."""
+        from tutor.ui.screens.help import HelpSheet
+
+        self.app.push_screen(HelpSheet(self.host.view))
+
+    @work(exclusive=True, group="sheet")
+    async def action_hint(self) -> None:
+        """Open the hints; the first press opens the first of them."""
+        from tutor.ui.screens.hints import HintSheet
+
+        exercise = self.exercise
+        if exercise is None:
+            return
+        hints = await asyncio.to_thread(self.host.material.hints, exercise)
+        opened = self.host.view.state.progress.of(exercise.id).hints
+        if not hints:
+            self.host.tell("this exercise has no hints")
+            return
+        if not opened:
+            self.host.send(e.Hint(1))
+        self.app.push_screen(HintSheet(self.host, f"hints: {exercise.title}", hints, max(opened, 1)))
+
+    def action_raw(self) -> None:
+        """All output of the newest run."""
+        run = self.host.view.built()
+        self._list("output", everything(run))
+
+    def action_messages(self) -> None:
+        """Notices with their remedies."""
+        self._list("messages", said(self.host.view.state.notices))
+
+    @work(exclusive=True, group="sheet")
+    async def _list(self, title: str, text: str, name: str = "") -> None:
+        lines = await asyncio.to_thread(highlight, text, name)
+        self.app.push_screen(ListingSheet(title, lines))
+
+    def _may_look(self, exercise: Exercise) -> bool:
+        done = self.host.view.state.progress.of(exercise.id)
+        return done.passed or done.solution_seen
+
+    async def _asked(self, exercise: Exercise) -> bool:
+        """True when the solution may be shown; asks first until the exercise has passed."""
+        if not self._may_look(exercise):
+            question = "You have not passed this yet. A hint (h) may be all you need.\nShow the solution?"
+            answer: bool | None = await self.app.push_screen_wait(Confirm("solution", question))
+            if not answer:
+                return False
+        self.host.send(e.SolutionSeen())
+        return True
+
+    @work(exclusive=True, group="sheet")
+    async def action_solution(self) -> None:
+        """The reference, after a question."""
+        exercise = self.exercise
+        if exercise is None or not await self._asked(exercise):
+            return
+        lines = await asyncio.to_thread(_listed, self.host.material.solution, exercise)
+        self.app.push_screen(ListingSheet(f"solution: {', '.join(exercise.files)}", lines))
+
+    @work(exclusive=True, group="sheet")
+    async def action_diff(self) -> None:
+        """Side by side with the solution once it may be seen, with the starter until then."""
+        exercise = self.exercise
+        if exercise is None:
+            return
+        against: Against | None = "solution" if self._may_look(exercise) else "starter"
+        while against is not None:
+            if against == "solution" and not await self._asked(exercise):
+                against = "starter"
+            other = self.host.material.solution if against == "solution" else self.host.material.starter
+            rows = await asyncio.to_thread(_compared, self.host.material.learner, other, exercise)
+            sheet = DiffSheet(rows, against, self.host.view.glyphs.rule)
+            against = await self.app.push_screen_wait(sheet)
+
+    @work(exclusive=True, group="sheet")
+    async def action_reset(self) -> None:
+        """Put the starter back, after a question."""
+        question = "Put the starter back? Your file is kept: u brings it back."
+        if self.exercise and await self.app.push_screen_wait(Confirm("reset", question)):
+            self.host.send(e.Reset())
+
+    def action_undo(self) -> None:
+        """Swap back what reset or undo replaced."""
+        self.host.send(e.Undo())
+
+    @work(exclusive=True, group="editor")
+    async def action_edit(self) -> None:
+        """The learner's editor, at the line to fix first."""
+        exercise = self.exercise
+        if exercise is None:
+            return
+        name, line = self._place(exercise)
+        path = self.host.material.path(exercise, name)
+        try:
+            start = launch(os.environ, path, line, (self.app.size.width, self.app.size.height))
+            await self._start(start)
+        except TutorError as error:
+            self.host.tell(error.message, error.remedy, "warning")
+
+    def _place(self, exercise: Exercise) -> tuple[str, int | None]:
+        """The file and line of the finding to fix first; the main file where there is none."""
+        run = self.host.view.run
+        finding = run.verdict.worst if run and run.verdict else None
+        if finding is None:
+            finding = next((f for f in run.findings if f.line), None) if run else None
+        if finding is not None:
+            for name in exercise.files:
+                if finding.file and (finding.file == name or finding.file.endswith(f"/{name}")):
+                    return name, finding.line
+        return exercise.main_file, None
+
+    async def _start(self, start: Launch) -> None:
+        """Run the editor: beside the app, or in its place while the app sleeps and the engine goes on."""
+        if start.where == "beside":
+            done = await asyncio.to_thread(subprocess.run, start.argv, capture_output=True, check=False)
+            if done.returncode:
+                words = done.stderr.decode(errors="replace").strip()
+                self.host.tell(f"{start.argv[0]} did not start: {words}", "", "warning")
+            return
+        # The batch keeps every repaint back: a writer that nobody drains would block the loop.
+        with self.app.batch_update(), self.app.suspend():
+            await asyncio.to_thread(subprocess.run, start.argv, check=False)
+
+
+def _listed(read: Callable[[Exercise], dict[str, bytes]], exercise: Exercise) -> list[Line]:
+    """All files of an exercise under each other, coloured; runs in a thread."""
+    files = read(exercise)
+    lines: list[Line] = []
+    for name, data in files.items():
+        if len(files) > 1:
+            lines.extend(highlight(f"== {name} ==\n", ""))
+        lines.extend(highlight(data.decode("utf-8", "replace"), name))
+    return lines
+
+
+def _compared(
+    left: Callable[[Exercise], dict[str, bytes]], right: Callable[[Exercise], dict[str, bytes]], exercise: Exercise
+) -> list[Row]:
+    """Rows of the two versions; reads and compares in a thread."""
+    return compare(left(exercise), right(exercise))

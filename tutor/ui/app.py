@@ -1,0 +1,239 @@
+"""The app: shows the engine's state, sends it intents. Everything on screen is in screens/ and widgets/."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tutor.core import events as e
+from tutor.core.errors import TutorError
+from tutor.core.exercise import Course, Exercise
+from tutor.core.state import State
+from tutor.ui import terminal
+from tutor.ui.glyphs import ASCII, Glyphs
+from tutor.ui.link import Link
+from tutor.ui.material import CourseMaterial
+from tutor.ui.palette import commands
+from tutor.ui.ports import Connect, Material, SessionLike
+from tutor.ui.screens.main import MainScreen
+from tutor.ui.theme import MLTUTOR
+from tutor.ui.typeset import clean
+from tutor.ui.view import View
+from tutor.ui.widgets.task import TaskPanel
+
+if TYPE_CHECKING:
+    from tutor.store.home import Home
+
+TICK = 0.1
+_CRASHED = 4
+_PATIENCE = 3.0
+_STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
+
+
+class TutorApp(App[int], inherit_bindings=False):
+    """One session, one main screen. Events are gathered and shown once a tick."""
+
+    TITLE = "mltutor"
+    CSS_PATH: ClassVar[list[str | PurePath]] = [
+        "screens/main.tcss",
+        "screens/sheet.tcss",
+        *(f"widgets/{name}.tcss" for name in _STYLES),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "quit", show=False, priority=True)]
+
+    def __init__(
+        self,
+        connect: Connect,
+        course: Course,
+        material: Material,
+        *,
+        start: str = "",
+        glyphs: Glyphs | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.register_theme(MLTUTOR)
+        self.theme = MLTUTOR.name
+        self.animation_level = terminal.animation_level()
+        self.material = material
+        self._now = now
+        self._view = View(State(), course, glyphs=glyphs or terminal.glyphs(), now=now(), connected=False)
+        self._start = start
+        self._link = Link(connect, self._receive, self._refuse, self._crash)
+        self._notable: list[e.Event] = []
+        self._due = self._sources_due = False
+
+    @property
+    def view(self) -> View:
+        """The newest view."""
+        return self._view
+
+    def get_default_screen(self) -> Screen[None]:
+        """The main screen is the first."""
+        return MainScreen(self, self._view.course)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette's entries."""
+        return commands(self.screen_stack[0])
+
+    def on_mount(self) -> None:
+        """Restore the terminal on signals; the session starts after the first paint."""
+        self.set_class(self._view.glyphs is ASCII, "-ascii")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._leave, 128 + number)
+        self.call_after_refresh(self._begin)
+
+    def _leave(self, code: int) -> None:
+        """A signal asks the app to go: in order when that takes no longer than `_PATIENCE`, else at once."""
+        self.exit(code, return_code=code)
+        asyncio.get_running_loop().call_later(_PATIENCE, _leave_hard, code)
+
+    def _begin(self) -> None:
+        self._link.open(self._first)
+        self.set_interval(TICK, self._tick)
+
+    def _first(self, state: State) -> e.Intent | None:
+        """Where to begin: what was asked for, where the learner left off, or the first exercise."""
+        self._view = replace(self._view, connected=True, state=state)
+        self._due = True
+        ids = [one.id for one in self._view.course.exercises]
+        wanted = next((one for one in (self._start, state.progress.current) if one in ids), ids[0] if ids else "")
+        return e.Open(wanted, run=True) if wanted else None
+
+    async def on_unmount(self) -> None:
+        """Leave the session before the process goes on."""
+        await self._link.close()
+
+    def send(self, intent: e.Intent) -> None:
+        """Hand an intent to the session; a TutorError becomes a notice."""
+        self._link.send(intent)
+
+    def tell(self, text: str, remedy: str = "", level: Literal["info", "warning", "error"] = "info") -> None:
+        """Show a notice; errors and warnings stay longer, `m` lists the session's."""
+        words = clean(text) + (f"\n{clean(remedy)}" if remedy else "")
+        severity: Literal["information", "warning", "error"] = "information" if level == "info" else level
+        self.notify(words, severity=severity, timeout=5 if level == "info" else 15, markup=False)
+
+    def _refuse(self, error: TutorError) -> None:
+        self.tell(error.message, error.remedy, "error")
+
+    def _crash(self, error: BaseException) -> None:
+        """Our own bug: let Textual show the traceback and leave."""
+
+        def fail() -> None:
+            raise error
+
+        self.call_later(fail)
+
+    def _receive(self, event: e.Event, state: State) -> None:
+        """Note an event; it is shown at the next tick."""
+        before = self._view.run
+        exercise = self._view.exercise
+        if state.current != (exercise.id if exercise else ""):
+            exercise = next((one for one in self._view.course.exercises if one.id == state.current), None)
+            self._view = replace(self._view, exercise=exercise, previous=None, sources={})
+        elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
+            self._view = replace(self._view, previous=before)
+        self._view = replace(self._view, state=state, connected=True)
+        if isinstance(event, e.RunFinished) and state.run is not None and state.run.verdict is event.verdict:
+            self._view = replace(self._view, last_seconds=event.verdict.seconds.total)
+        if isinstance(event, e.ExerciseOpened | e.HintShown | e.FilesReplaced | e.Notice):
+            self._notable.append(event)
+        if isinstance(event, e.ExerciseOpened | e.SaveSeen | e.RunStarted | e.BuildFinished | e.FilesReplaced):
+            self._sources_due = True
+        self._due = True
+
+    def _tick(self) -> None:
+        """Show what has gathered; between events only the elapsed time of a run moves."""
+        self._view = replace(self._view, now=self._now())
+        main = self.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        if not self._due:
+            if self._view.running:
+                main.tick(self._view)
+            return
+        self._due = False
+        with self.batch_update():
+            main.show(self._view)
+            notable, self._notable = self._notable, []
+            for event in notable:
+                self._tell_event(event)
+        if self._sources_due and self._view.exercise is not None:
+            self._sources_due = False
+            self.run_worker(self._read_sources(self._view.exercise), group="sources", exclusive=True)
+
+    def _tell_event(self, event: e.Event) -> None:
+        match event:
+            case e.ExerciseOpened(exercise=name):
+                self.run_worker(self._read_task(name), group="task", exclusive=True)
+            case e.HintShown(level=level):
+                self._show_hint(level)
+            case e.FilesReplaced(label=label):
+                self.tell(f"your file is now: {label}", "u takes it back")
+            case e.Notice():
+                self.tell(event.text, event.remedy, event.level)
+
+    def _show_hint(self, level: int) -> None:
+        from tutor.ui.screens.hints import HintSheet
+
+        if isinstance(self.screen, HintSheet):
+            self.run_worker(self.screen.open(level), group="hint")
+
+    async def _read_task(self, name: str) -> None:
+        exercise = next((one for one in self._view.course.exercises if one.id == name), None)
+        if exercise is None:
+            return
+        panel = self.screen_stack[0].query_one(TaskPanel)
+        panel.announce(exercise)
+        try:
+            text = await asyncio.to_thread(self.material.readme, exercise)
+        except TutorError as error:
+            self._refuse(error)
+            return
+        await panel.read(text)
+
+    async def _read_sources(self, exercise: Exercise) -> None:
+        files = await asyncio.to_thread(self.material.learner, exercise)
+        lines = {name: tuple(data.decode("utf-8", "replace").splitlines()) for name, data in files.items()}
+        if self._view.exercise == exercise and lines != self._view.sources:
+            self._view = replace(self._view, sources=lines)
+            self._due = True
+
+
+def _leave_hard(code: int) -> None:
+    terminal.restore()
+    os._exit(code)
+
+
+def run(
+    course: Course,
+    workspace: Path,
+    home: Home,
+    *,
+    exercise: str | None = None,
+    launcher: tuple[str, ...] = (),
+    mouse: bool = True,
+) -> int:
+    """Open the app and return its exit code: 0 when the learner left, 128 + N on signal N, 4 on a bug of ours."""
+
+    def connect() -> AbstractAsyncContextManager[SessionLike]:
+        # Imported after the first paint.
+        from tutor.engine.session import Session
+
+        return Session(course, workspace, home, launcher=launcher)
+
+    app = TutorApp(connect, course, CourseMaterial(workspace), start=exercise or "")
+    result = app.run(mouse=mouse)
+    return _CRASHED if result is None and app.return_code else result or 0

@@ -1,0 +1,138 @@
+"""The main screen: lessons, task and panels side by side where there is room, one of them at a time where not."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Resize
+from textual.widget import Widget
+
+from tutor.core.exercise import Course
+from tutor.ui.actions import ExerciseActions
+from tutor.ui.host import Host
+from tutor.ui.keys import ACTIONS, TABS, bindings, shown
+from tutor.ui.typeset import Part
+from tutor.ui.view import View
+from tutor.ui.widgets.bars import Bar, title
+from tutor.ui.widgets.build import BuildPanel
+from tutor.ui.widgets.checks import ChecksPanel
+from tutor.ui.widgets.lessons import LessonTree
+from tutor.ui.widgets.panel import Panel
+from tutor.ui.widgets.references import ReferencesPanel
+from tutor.ui.widgets.speed import SpeedPanel
+from tutor.ui.widgets.status import StatusLine
+from tutor.ui.widgets.task import TaskPanel
+from tutor.ui.widgets.verdict import VerdictBanner
+
+WIDE = 120
+
+
+class MainScreen(ExerciseActions):
+    """Everything the learner sees most of the time."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
+    AUTO_FOCUS = "#task"
+
+    def __init__(self, host: Host, course: Course) -> None:
+        super().__init__()
+        self.host = host
+        self.course = course
+        self.zoomed = False
+        self.lessons_hidden = False
+        self.tab = "task"
+
+    def compose(self) -> ComposeResult:
+        """Title, tabs, columns, verdict, status, keys."""
+        yield Bar(id="title")
+        yield Bar(id="tabs")
+        with Horizontal(id="columns"):
+            yield LessonTree(self.course, id="lessons")
+            yield TaskPanel(id="task")
+            with Vertical(id="panels"):
+                yield BuildPanel(id="build")
+                yield ChecksPanel(id="checks")
+                yield SpeedPanel(id="speed")
+                yield ReferencesPanel(id="references")
+        yield VerdictBanner(id="verdict")
+        yield StatusLine(id="status")
+        yield Bar(id="keys")
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the layout for the new size."""
+        self.lay_out(event.size.width, event.size.height)
+
+    def lay_out(self, width: int, height: int) -> None:
+        """Tabs on a narrow screen or when zoomed; thin lines go first where there are few rows."""
+        tabs = self.zoomed or width < WIDE
+        self.set_class(tabs, "-tabs")
+        self.set_class(height < 10, "-tiny")
+        self.set_class(10 <= height < 16, "-short")
+        lessons = self.query_one("#lessons")
+        lessons.display = not self.lessons_hidden if not tabs else self.tab == "lessons"
+        self.query_one("#task").display = not tabs or self.tab == "task"
+        self.query_one("#panels").display = not tabs or self.tab in TABS[1:]
+        for name in TABS[1:]:
+            self.query_one(f"#{name}").display = not tabs or self.tab == name
+        self.show(self.host.view)
+
+    def show(self, view: View) -> None:
+        """Pass a new view on; each part decides whether it must draw."""
+        for panel in self.query(Panel):
+            panel.show(view)
+        self.query_one(LessonTree).show(view)
+        self.query_one(VerdictBanner).show(view)
+        self.query_one(StatusLine).show(view)
+        self.query_one("#title", Bar).put(*title(view, self.size.width))
+        self.query_one("#tabs", Bar).put(self._tab_parts(view))
+        self.query_one("#keys", Bar).put(_key_parts(view))
+
+    def tick(self, view: View) -> None:
+        """Only the elapsed time has moved on."""
+        self.query_one(StatusLine).show(view)
+
+    def _tab_parts(self, view: View) -> list[Part]:
+        parts: list[Part] = []
+        roomy = self.size.width >= 76
+        for number, name in enumerate(TABS, 1):
+            here = name == self.tab
+            widget = self.query_one(f"#{name}")
+            badge = widget.badge(view) if isinstance(widget, Panel) else ("", "")
+            label = f"{number} {getattr(widget, 'TITLE', name)}" if roomy or here else str(number)
+            parts.append((f" {label} " if here else label, "reverse bold" if here else ""))
+            if badge[0]:
+                parts.append((f" {badge[0]}", badge[1]))
+            parts.append(("   ", ""))
+        return parts[:-1]
+
+    def switch(self, name: str) -> None:
+        """Bring a panel to the front and focus it."""
+        self.tab = name
+        self.lay_out(self.size.width, self.size.height)
+        target = self.query_one(f"#{name}")
+        if target.display:
+            self.set_focus(target)
+
+    def focused_name(self) -> str:
+        """The id of the panel that has the focus, or the tab's."""
+        focused: Widget | None = self.focused
+        return focused.id if focused is not None and focused.id else self.tab
+
+
+def _key_parts(view: View) -> list[Part]:
+    """The keys that matter now, the likeliest first."""
+    verdict = view.run.verdict if view.run else None
+    names = ["run", "edit", "hint", "diff", "next", "lessons", "find", "help", "app.quit"]
+    if verdict is not None and verdict.passed:
+        names.remove("next")
+        names.insert(0, "next")
+    if view.running:
+        names[0:1] = ["stop"]
+    by_name = {action.name: action for action in ACTIONS}
+    parts: list[Part] = []
+    for name in names:
+        action = by_name[name]
+        parts += [(shown(action.keys[0]), "bold $accent"), (f" {action.label}   ", "dim")]
+    return parts

@@ -1,0 +1,1 @@
+"""One panel a file, its .tcss beside it."""

@@ -1,0 +1,105 @@
+"""The references panel: what each call gains or loses, and every finding with its code and line."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual.content import Content
+
+from tutor.core.finding import Finding, Severity
+from tutor.core.state import RunState
+from tutor.core.verdict import CallReport
+from tutor.ui.glyphs import Glyphs
+from tutor.ui.typeset import Part, fit, pad, paragraph, plural, stack
+from tutor.ui.view import View
+from tutor.ui.widgets.panel import Panel
+
+
+class ReferencesPanel(Panel):
+    """Panel 5."""
+
+    TITLE = "References"
+
+    def subject(self, view: View) -> object:
+        """Rows and findings."""
+        run = view.checked()
+        return run and (rows(run), findings(run))
+
+    def badge(self, view: View) -> Part:
+        """How many findings there are."""
+        run = view.run
+        if run is None or not (run.checks or run.verdict):
+            return ("", "")
+        count = len(findings(run))
+        return (plural(count, "finding"), "bold $error") if count else ("", "")
+
+    def draw(self, view: View, width: int) -> Content:
+        """The findings, then the table."""
+        run = view.checked()
+        lines: list[Content | str | Part] = []
+        if run is not None:
+            for finding in findings(run):
+                lines.extend(_finding(finding, width, view.glyphs))
+            lines.extend(table(rows(run), width, view.glyphs))
+        return stack(lines or [("nothing is counted yet: checks that use `refs` report here", "dim")])
+
+
+def rows(run: RunState) -> tuple[CallReport, ...]:
+    """All rows the checks sent, those that changed first; the same row of two checks once."""
+    seen = dict.fromkeys(row for check in run.checks for row in check.references)
+    return tuple(sorted(seen, key=lambda row: row.per_call == 0))
+
+
+def findings(run: RunState) -> tuple[Finding, ...]:
+    """Findings other than compiler errors, which the build panel shows."""
+    return tuple(dict.fromkeys(f for f in run.findings if f.code != "build"))
+
+
+def _finding(finding: Finding, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+    loud = finding.severity is Severity.ERROR
+    sign = glyphs.failed if loud else glyphs.error if finding.severity is Severity.WARNING else glyphs.pending
+    style = "bold $error" if loud else "$warning" if finding.severity is Severity.WARNING else "dim"
+    facts = [finding.place, finding.type, amount(finding.per_call) + " a call" if finding.per_call is not None else ""]
+    words = f"  {glyphs.dot} ".join(fact for fact in facts if fact)
+    lines: list[Content | str | Part] = [
+        Content.assemble((f"{sign} {finding.code}", style), (fit(f"  {words}" if words else "", width - 2), "$accent"))
+    ]
+    lines.extend(paragraph(finding.message, width, 2))
+    return lines
+
+
+def amount(value: float | None) -> str:
+    """A change per call with its sign: `+1`, `-0.5`, `0`."""
+    if not value:
+        return "0"
+    return f"{value:+.0f}" if float(value).is_integer() else f"{value:+.2f}"
+
+
+def spark(series: tuple[float, ...], glyphs: Glyphs) -> str:
+    """The last eight values as one sign each; empty for less than two."""
+    last = series[-8:]
+    if len(last) < 2:
+        return ""
+    low, high = min(last), max(last)
+    top = len(glyphs.spark) - 1
+    return "".join(glyphs.spark[round((v - low) / (high - low) * top) if high > low else 0] for v in last)
+
+
+def table(reports: tuple[CallReport, ...], width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+    """Columns: object, type, per call, trend, place. The object gets what the others leave."""
+    if not reports:
+        return []
+    kind = min(max(cell_len(row.type) for row in reports) + 2, max(width // 4, 6))
+    trend = 10 if any(len(row.series) > 1 for row in reports) and width >= 60 else 0
+    place = min(max(cell_len(row.place) for row in reports) + 1, width // 3) if width >= 40 else 0
+    what = max(width - kind - trend - place - 12, 8)
+    head = pad("object", what) + pad("type", kind) + pad("   per call", 12)
+    lines: list[Content | str | Part] = [
+        (pad(head + " " * trend + pad("where", place), width).rstrip(), "dim underline")
+    ]
+    for row in reports:
+        sign = glyphs.failed if row.per_call else glyphs.passed
+        style = "bold $error" if row.per_call else ""
+        cells = pad(fit(row.what, what - 1, glyphs.ellipsis), what) + pad(fit(row.type, kind - 1), kind)
+        tail = f"{amount(row.per_call):>8} {sign}  " + pad(spark(row.series, glyphs), trend) + fit(row.place, place)
+        lines.append(Content.assemble((cells, style), (tail, style or "$success")))
+    return lines

@@ -1,0 +1,124 @@
+"""The speed panel: each benchmark case as a bar against baseline, target and gold, readable without colour."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from tutor.core.exercise import BenchSpec
+from tutor.core.verdict import BenchResult
+from tutor.ui.glyphs import Glyphs
+from tutor.ui.typeset import Part, fit, paragraph, ratio, seconds, spread, stack
+from tutor.ui.view import View
+from tutor.ui.widgets.panel import Panel
+
+
+class SpeedPanel(Panel):
+    """Panel 4."""
+
+    TITLE = "Speed"
+
+    def subject(self, view: View) -> object:
+        """The cases measured so far and those to come."""
+        run = view.benched()
+        return (run and (run.bench, run.active, run.build_ok), view.exercise and view.exercise.bench)
+
+    def badge(self, view: View) -> Part:
+        """The slowest gated case, or the slowest of all."""
+        run = view.run
+        if run is None or not run.bench:
+            return (view.glyphs.ellipsis, "dim") if run and run.active and run.stage == "bench" else ("", "")
+        worst = min(run.bench, key=lambda b: (b.met is not False, not b.gated, b.speedup / b.target))
+        sign, style, _ = standing(worst, view.glyphs)
+        return (f"{ratio(worst.speedup, view.glyphs.times)}{sign}", style)
+
+    def draw(self, view: View, width: int) -> Content:
+        """Three lines a case; what is to be measured where nothing has been."""
+        run = view.benched()
+        measured = {bench.case: bench for bench in run.bench} if run else {}
+        specs = view.exercise.bench if view.exercise else ()
+        lines: list[Content | str | Part] = []
+        for bench in measured.values():
+            lines.extend(_case(bench, width, view.glyphs))
+        waiting = [spec for spec in specs if spec.case not in measured]
+        if waiting and not measured:
+            lines.append(("measured once every check passes:", "dim"))
+        lines.extend(_waiting(spec, view.glyphs) for spec in waiting)
+        return stack(lines or [("no benchmark in this exercise", "dim")])
+
+
+def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
+    """Sign, style and words for where a case stands."""
+    if bench.met and bench.gold and bench.low >= bench.gold:
+        return glyphs.gold, "bold $success", "gold"
+    if bench.met is None:
+        return glyphs.unsure, "$warning", "inconclusive: the machine is too noisy"
+    if bench.met:
+        return glyphs.passed, "$success", "target met"
+    return glyphs.failed, "bold $error" if bench.gated else "$warning", "below the target"
+
+
+def _waiting(spec: BenchSpec, glyphs: Glyphs) -> Content:
+    target = f"at least {ratio(spec.target, glyphs.times)} {spec.baseline}"
+    gold = f", gold {ratio(spec.gold, glyphs.times)}" if spec.gold else ""
+    return Content.styled(f"{glyphs.pending} {spec.case}: {target}{gold}", "dim")
+
+
+def _case(bench: BenchResult, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+    sign, style, words = standing(bench, glyphs)
+    against = bench.baseline if bench.against == "baseline" else bench.against
+    left: list[Part] = [(bench.case, "bold"), (f" against {against}", "dim")]
+    lines: list[Content | str | Part] = [spread(left, [(f"{sign} {words}", style)], width)]
+    value = (
+        f" {ratio(bench.speedup, glyphs.times)} ({ratio(bench.low, '')}{glyphs.dash}{ratio(bench.high, glyphs.times)})"
+    )
+    room = max(width - len(value), 8)
+    lines.append(Content.assemble(bar(bench, room, glyphs), (value, style)))
+    lines.append((scale(bench, room, glyphs), "dim"))
+    times = f"{seconds(bench.seconds, glyphs.micro)} a call, baseline {seconds(bench.baseline_seconds, glyphs.micro)}"
+    pairs = f", {bench.pairs} pairs" if bench.pairs else ""
+    lines.append((fit(times + pairs, width, glyphs.ellipsis), "dim"))
+    if bench.note:
+        lines.extend(paragraph(bench.note, width, 0, "$warning"))
+    return lines
+
+
+def _top(bench: BenchResult) -> float:
+    """The speedup at the right end of the bar: a little beyond everything it must show."""
+    return 1.08 * max(min(bench.high, 4 * bench.speedup), bench.target, bench.gold or 0.0, 1.0)
+
+
+def _cell(value: float, bench: BenchResult, width: int) -> int:
+    return min(max(round(value / _top(bench) * (width - 1)), 0), width - 1)
+
+
+def bar(bench: BenchResult, width: int, glyphs: Glyphs) -> Content:
+    """Solid up to the lower end of the interval, shaded up to the upper, the target as an upright mark."""
+    low, high = _cell(bench.low, bench, width), _cell(bench.high, bench, width)
+    _, style, _ = standing(bench, glyphs)
+    cells = [
+        (glyphs.full, style) if i <= low else (glyphs.between, style) if i <= high else (" ", "") for i in range(width)
+    ]
+    cells[_cell(bench.target, bench, width)] = (glyphs.mark, "bold")
+    if bench.gold:
+        cells[_cell(bench.gold, bench, width)] = (glyphs.gold, "$warning")
+    return Content.assemble(*cells)
+
+
+def scale(bench: BenchResult, width: int, glyphs: Glyphs) -> str:
+    """The line under a bar: ticks for baseline, target and gold; labels are left out where they would collide."""
+    row = [" "] * width
+    marks = [(bench.target, "target"), (bench.gold, "gold"), (1.0, "baseline")]
+    for value, label in marks:
+        if value is None:
+            continue
+        at = _cell(value, bench, width)
+        full, short = f"{glyphs.tick}{label} {ratio(value, glyphs.times)}", f"{glyphs.tick}{label}"
+        for text in (full, short, glyphs.tick):
+            start = min(at, width - len(text))
+            place = row[max(start - 1, 0) : start + len(text) + 1]
+            if start == at or text != glyphs.tick:
+                text = text if start == at else text[1:] + glyphs.tick
+            if all(cell == " " for cell in place) and start >= 0:
+                row[start : start + len(text)] = text
+                break
+    return "".join(row).rstrip()

@@ -1,0 +1,58 @@
+"""The task panel: the exercise's text, plain at first paint and as Markdown as soon as that is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from tutor.core.exercise import Exercise
+from tutor.ui.typeset import clean
+
+if TYPE_CHECKING:
+    from textual.widgets import Markdown
+
+
+def load_markdown() -> type[Markdown]:
+    """Textual's Markdown widget; importing it takes 0.17 s, so it is done in a thread after the first paint."""
+    from textual.widgets import Markdown
+
+    return Markdown
+
+
+class TaskPanel(VerticalScroll):
+    """Panel 1."""
+
+    TITLE = "Task"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, classes="panel")
+        self.border_title = self.TITLE
+        self._text = ""
+
+    def compose(self) -> ComposeResult:
+        """A plain placeholder."""
+        yield Static(markup=False, classes="body", id="task-plain")
+
+    def announce(self, exercise: Exercise) -> None:
+        """Title and summary at once; the text follows."""
+        plain = self.query_one("#task-plain", Static)
+        plain.update(clean(f"{exercise.title}\n\n{exercise.summary}"))
+        plain.display = not self.query(".task-text")
+
+    async def read(self, text: str) -> None:
+        """Show a Markdown text from its top; an equal one is left alone."""
+        if text == self._text:
+            return
+        self._text = text
+        kind = await asyncio.to_thread(load_markdown)
+        widget = next(iter(self.query(".task-text").results(kind)), None)
+        if widget is None:
+            await self.mount(kind(clean(text), classes="task-text", open_links=False))
+        else:
+            await widget.update(clean(text))
+        self.query_one("#task-plain").display = False
+        self.scroll_home(animate=False)

@@ -1,0 +1,139 @@
+"""The verdict: two lines that always say where the learner stands and what to do first."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from tutor.core.finding import Finding
+from tutor.core.state import RunState
+from tutor.core.verdict import Outcome, Verdict
+from tutor.ui.typeset import Part, fit, plural, ratio, seconds, stack
+from tutor.ui.view import View
+
+_MEANS = {
+    Outcome.PASS: ("PASS", "$success"),
+    Outcome.FAIL: ("FAIL", "$error"),
+    Outcome.ERROR: ("ERROR", "$error"),
+    Outcome.SKIPPED: ("SKIPPED", "$warning"),
+}
+_DOING = {"build": "building", "check": "checking", "diagnose": "diagnosing", "bench": "measuring"}
+
+
+class VerdictBanner(Static):
+    """Always on screen."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, markup=False)
+        self._view: View | None = None
+        self._lines: tuple[tuple[Part, ...], ...] = ()
+        self._width = 0
+
+    def show(self, view: View) -> None:
+        """Draw when the words or the width differ."""
+        self._view = view
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Cut for the new width."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.content_size.width
+        if self._view is None or width <= 0:
+            return
+        lines = banner(self._view)
+        if lines == self._lines and width == self._width:
+            return
+        self._lines, self._width = lines, width
+        self.update(stack(_cut(line, width, self._view.glyphs.ellipsis) for line in lines), layout=False)
+
+
+def _cut(line: tuple[Part, ...], width: int, ellipsis: str) -> Content:
+    parts: list[Part] = []
+    for text, style in line:
+        text = fit(text, width, ellipsis)
+        width -= len(text)
+        parts.append((text, style))
+    return Content.assemble(*parts)
+
+
+def banner(view: View) -> tuple[tuple[Part, ...], ...]:
+    """The two lines, each as parts with styles."""
+    run = view.run
+    if view.state.missing:
+        gone = f" {view.state.missing} is gone"
+        return ((("MISSING", "bold $warning"), (gone, "")), (("save it again, or press u (undo) or x (reset)", "dim"),))
+    if run is None:
+        words = "save the file, or press r to run" if view.connected else "starting the engine"
+        return ((("READY", "bold"), (f"  {words}", "")), (("", ""),))
+    if run.cancelled:
+        return ((("STOPPED", "bold $warning"), ("  this run was ended", "")), (("press r to run again", "dim"),))
+    if run.verdict is None:
+        return _running(run, view)
+    return _verdict(run.verdict, view)
+
+
+def _running(run: RunState, view: View) -> tuple[tuple[Part, ...], ...]:
+    done, total = len(run.checks), max(len(run.announced), len(run.checks))
+    count = f"  {done} of {plural(total, 'check')}" if run.stage in ("check", "diagnose") and total else ""
+    head: tuple[Part, ...] = (("RUNNING", "bold $accent"), (f"  {_DOING[run.stage]}{count}", ""))
+    bad = next((check for check in run.checks if check.outcome in (Outcome.FAIL, Outcome.ERROR)), None)
+    if bad is not None:
+        return (head, ((f"{view.glyphs.failed} ", "bold $error"), (bad.message or bad.id, "")))
+    previous = view.previous.verdict if view.previous else None
+    return (head, ((f"before this: {_MEANS[previous.verdict][0].lower()}" if previous else "", "dim"),))
+
+
+def _verdict(verdict: Verdict, view: View) -> tuple[tuple[Part, ...], ...]:
+    word, style = _MEANS[verdict.verdict]
+    sign: Part = (f"{view.glyphs.outcome(verdict.verdict)} {word}", f"bold {style}")
+    if verdict.verdict is Outcome.PASS:
+        return _passed(sign, verdict, view)
+    if verdict.verdict is Outcome.FAIL:
+        return _failed(sign, verdict)
+    said = verdict.message or ("this exercise can't run here" if word == "SKIPPED" else "something outside your code")
+    return ((sign, (f"  {said}", "")), ((verdict.remedy or "? and `mltutor doctor` say more", "$accent"),))
+
+
+def _passed(sign: Part, verdict: Verdict, view: View) -> tuple[tuple[Part, ...], ...]:
+    facts = [plural(len(verdict.checks), "check")]
+    if verdict.bench:
+        slowest = min(verdict.bench, key=lambda b: (not b.gated, b.speedup / b.target if b.target else b.speedup))
+        facts.append(f"{ratio(slowest.speedup, view.glyphs.times)} against {slowest.baseline}")
+        if slowest.gold and slowest.low >= slowest.gold:
+            facts.append(f"{view.glyphs.gold} gold")
+        elif any(bench.met is None for bench in verdict.bench):
+            facts.append("speed inconclusive")
+    facts.append(f"in {seconds(verdict.seconds.total, view.glyphs.micro)}")
+    onward = view.neighbour(1)
+    then: tuple[Part, ...] = (("that was the last one: well done. ", ""), ("l", "bold $accent"), (" lists all", ""))
+    if onward is not None:
+        then = (("n", "bold $accent"), (f" goes on to {onward.number} {onward.title}", ""))
+    dot = f" {view.glyphs.dot} "
+    return ((sign, ("  " + dot.join(facts), "")), then)
+
+
+def _failed(sign: Part, verdict: Verdict) -> tuple[tuple[Part, ...], ...]:
+    worst = verdict.worst
+    first: tuple[Part, ...] = (sign,)
+    if worst is None:
+        bad = next((check for check in verdict.checks if check.outcome is not Outcome.PASS), None)
+        said = verdict.message or (bad.message or bad.id if bad else "not everything that was announced has passed")
+        return ((sign, (f"  {_first_line(said)}", "")), (("h hint   d diff", "dim"),))
+    first = (
+        sign,
+        (f"  {worst.place}" if worst.place else "", "bold"),
+        (f"  {worst.code}: {_first_line(worst.message)}", ""),
+    )
+    return (first, ((_advice(worst, len(verdict.findings) - 1), "dim"),))
+
+
+def _advice(worst: Finding, others: int) -> str:
+    go = f"e opens line {worst.line}" if worst.line else "e opens the file"
+    more = f"fix this first, then {plural(others, 'other')}" if others else "this is all that is left"
+    return f"{more}   {go}   h hint"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
