@@ -68,6 +68,8 @@ def read_text(file: Path) -> str:
     """The text of a lesson file. Raises ContentError when it is missing or not UTF-8, with the line."""
     try:
         raw = file.read_bytes()
+    except FileNotFoundError as error:
+        raise ContentError(file, "is missing") from error
     except OSError as error:
         raise ContentError(file, error.strerror or str(error)) from error
     try:

@@ -1,0 +1,153 @@
+"""The arguments of every command. What a command does is in tutor.cli.commands."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import metadata
+
+SHELLS = ("bash", "zsh", "fish")
+# What shtab writes into the completion script to ask for exercise ids.
+COMPLETE_EXERCISE = {
+    "bash": "_mltutor_exercises",
+    "zsh": "_mltutor_exercises",
+    "fish": "(mltutor list --ids 2>/dev/null)",
+}
+
+_EPILOG = """\
+EXERCISE is an id (capi-refs), a number (3.1) or a path in the workspace; without it, the exercise of the folder you are
+in, or the current one. Exit codes: 0 pass, 1 your code fails, 2 wrong usage, 3 something is missing here, 4 a defect of
+mltutor."""
+
+
+class _Version(argparse.Action):
+    """Prints the version; looked up only when asked for, as that reads the installed packages."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        try:
+            version = metadata.version("mltutor")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"mltutor {version}")
+        parser.exit()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="mltutor",
+        description="Learn systems programming for machine learning: every save is built, checked and benchmarked.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    _add_globals(parser, defaults=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_reading(commands)
+    _add_running(commands)
+    _add_changing(commands)
+    _add_rest(commands)
+    return parser
+
+
+def _add_globals(parser: argparse.ArgumentParser, defaults: bool) -> None:
+    """Options that stand before or after the command; only the outer one has defaults, so neither undoes the other."""
+
+    def unset(value: object) -> object:
+        return value if defaults else argparse.SUPPRESS
+
+    group = parser.add_argument_group("everywhere")
+    workspace = "your files (default: workspace/ of a checkout, else ~/mltutor; MLTUTOR_WORKSPACE)"
+    _folder(group.add_argument("--workspace", metavar="DIR", default=unset(None), help=workspace))
+    _folder(group.add_argument("--lessons", metavar="DIR", default=unset(None), help="another tree of lessons"))
+    launcher = 'prefix for the processes that run your code, e.g. "srun --overlap"'
+    group.add_argument("--launcher", metavar="CMD", default=unset(""), help=launcher)
+    group.add_argument("--json", action="store_true", default=unset(False), help="print one JSON document")
+    group.add_argument("--plain", action="store_true", default=unset(False), help="numbered lines, ASCII, no colour")
+
+
+def _folder(action: argparse.Action) -> None:
+    action.complete = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/"}  # type: ignore[attr-defined]
+
+
+class _Commands:
+    """Adds commands that all know the global options."""
+
+    def __init__(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        self._commands = commands
+
+    def add(self, name: str, text: str, hidden: bool = False) -> argparse.ArgumentParser:
+        description = text[:1].upper() + text[1:]
+        if hidden:
+            parser = self._commands.add_parser(name, description=description, allow_abbrev=False)
+        else:
+            parser = self._commands.add_parser(name, description=description, allow_abbrev=False, help=text)
+        _add_globals(parser, defaults=False)
+        return parser
+
+
+def _exercise(parser: argparse.ArgumentParser, nargs: str | None = "?") -> None:
+    action = parser.add_argument("exercise", metavar="EXERCISE", nargs=nargs, help="id, number or path")
+    action.complete = COMPLETE_EXERCISE  # type: ignore[attr-defined]
+
+
+def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = _Commands(commands).add
+    start = add("start", "open the app: watch, build, check and benchmark at every save")
+    _exercise(start)
+    start.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    listed = add("list", "list the lessons and exercises")
+    listed.add_argument("--ids", action="store_true", help="only the ids, one a line")
+    add("next", "name the next exercise that has not passed")
+    _exercise(add("show", "print the text of an exercise"))
+    hint = add("hint", "print the next hint")
+    _exercise(hint)
+    hint.add_argument("--level", type=_count, metavar="N", help="print the hints up to this one")
+    add("progress", "show what has passed, how fast, and with how many hints")
+
+
+def _add_running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = _Commands(commands).add
+    check = add("check", "build, check, diagnose and benchmark your code once")
+    _exercise(check)
+    check.add_argument("--no-bench", action="store_true", help="leave the benchmark out")
+    bench = add("bench", "time your code")
+    _exercise(bench)
+    bench.add_argument("--against", choices=("solution", "starter", "baseline"), default="baseline")
+    diff = add("diff", "compare your code with the solution, side by side")
+    _exercise(diff)
+    diff.add_argument("--against", choices=("solution", "starter"), default="solution")
+    diff.add_argument("--bench", action="store_true", help="time both, too")
+    diff.add_argument("--yes", action="store_true", help="don't ask before showing a solution that you have not earned")
+    verify = add("verify", "prove exercises: starter fails, solution passes, every fault is caught by name")
+    _exercise(verify, "*")
+    verify.add_argument("--jobs", type=_count, default=1, metavar="N", help="exercises at once (default 1)")
+    verify.add_argument("--repeat", type=_count, default=1, metavar="N", help="run everything N times, to find flakes")
+    build = add("build", "build an exercise and print its artifact as JSON", hidden=True)
+    _exercise(build)
+
+
+def _add_changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = _Commands(commands).add
+    solution = add("solution", "print the reference solution")
+    _exercise(solution)
+    solution.add_argument("--yes", action="store_true", help="don't ask, also when the exercise has not passed")
+    reset = add("reset", "put the starter back; your version is kept, `undo` brings it back")
+    _exercise(reset)
+    reset.add_argument("--yes", action="store_true", help="don't ask")
+    _exercise(add("undo", "bring back what the last reset replaced; again to go forward"))
+
+
+def _add_rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    add = _Commands(commands).add
+    add("doctor", "say which toolchains work here, what is missing and how to get it")
+    add("reset-terminal", "repair a terminal that a killed program left in a mess")
+    completion = add("completion", "print a completion script for your shell")
+    completion.add_argument("shell", choices=SHELLS)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,46 @@
+"""Commands that change the learner's files: reset and undo. What they replace is always kept."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from tutor.cli import documents
+from tutor.cli.context import Context
+from tutor.content.snapshots import Snapshot
+from tutor.content.sources import starter_files
+from tutor.core.errors import UsageError
+from tutor.core.exercise import Exercise
+
+
+def reset(arguments: Namespace) -> int:
+    """Put the starter back."""
+    context = Context(arguments)
+    exercise = context.exercise()
+    if context.workspace.read(exercise) == starter_files(exercise):
+        return _tell(context, exercise, "reset", None, f"{exercise.id} is the starter already")
+    if context.workspace.started(exercise):
+        context.confirm(f"put the starter of {exercise.id} back? your version is kept, `mltutor undo` brings it back")
+    kept = context.workspace.reset(exercise)
+    return _tell(context, exercise, "reset", kept, f"{exercise.id} is the starter again")
+
+
+def undo(arguments: Namespace) -> int:
+    """Bring back what the last reset (or undo) replaced."""
+    context = Context(arguments)
+    exercise = context.exercise() if arguments.exercise else context.workspace.last_reset(context.course.exercises)
+    if exercise is None:
+        raise UsageError("nothing to undo", "undo takes back a reset; none was made in this workspace")
+    back = context.workspace.undo(exercise)
+    return _tell(context, exercise, "undo", back, f"{exercise.id} is as it was; undo again to go forward")
+
+
+def _tell(context: Context, exercise: Exercise, done: str, kept: Snapshot | None, text: str) -> int:
+    paths = [str(path) for path in context.workspace.paths(exercise)]
+    if context.output.as_json:
+        folder = str(kept.folder) if kept else ""
+        context.output.document(documents.replaced_document(exercise, done, paths, folder))
+        return 0
+    context.output.text(text)
+    for path in context.workspace.paths(exercise):
+        context.output.text((context.shown(path), "dim"), indent=2)
+    return 0

@@ -1,0 +1,1 @@
+"""Text for people: verdicts, tables, source lines."""

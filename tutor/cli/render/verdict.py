@@ -1,0 +1,146 @@
+"""The result of a run as text: build, checks, findings, speed and time, the thing to mend first in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tutor.cli.output import Output
+from tutor.cli.render.source import show_place
+from tutor.cli.render.speed import show_speed
+from tutor.core.exercise import Exercise
+from tutor.core.finding import Finding, Severity
+from tutor.core.verdict import CheckResult, Outcome, Verdict
+
+STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
+_WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Outcome.SKIPPED: "SKIPPED"}
+_WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
+_SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_OUTPUT_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A verdict with what is needed to show it: the learner's files, the tools' raw output, where the files lie."""
+
+    exercise: Exercise
+    verdict: Verdict
+    files: Mapping[str, bytes]
+    place: str
+    raw: str = ""
+    cached: bool = False
+    announced: int = 0
+
+    @property
+    def lines(self) -> dict[str, list[str]]:
+        """The learner's files as lines; bytes that are not UTF-8 become replacement characters."""
+        return {name: content.decode(errors="replace").split("\n") for name, content in self.files.items()}
+
+
+def show_report(output: Output, report: Report) -> None:
+    """Print the whole report."""
+    exercise, verdict = report.exercise, report.verdict
+    output.text((exercise.id, "bold"), f"  {exercise.title}", (f"  {exercise.number}, {exercise.toolchain}", "dim"))
+    output.text((report.place, "dim"), indent=2)
+    _show_build(output, report)
+    _show_checks(output, report)
+    _show_findings(output, report)
+    if verdict.bench:
+        output.blank()
+        output.text(("speed", "bold"), _took(verdict.seconds.bench))
+        show_speed(output, verdict.bench)
+    output.blank()
+    _show_seconds(output, report)
+    show_verdict_line(output, verdict)
+
+
+def show_verdict_line(output: Output, verdict: Verdict) -> None:
+    """`PASS capi-refs`, or the outcome with why and what to do."""
+    style = STYLES[verdict.verdict]
+    why = f": {verdict.message}" if verdict.message else ""
+    output.text((_WORDS[verdict.verdict], f"bold {style}"), f" {verdict.exercise}{why}")
+    if verdict.remedy:
+        output.text(verdict.remedy, indent=2)
+
+
+def worst_first(findings: tuple[Finding, ...]) -> list[Finding]:
+    """Errors, then warnings, then notes; those with a line before those without; otherwise as reported."""
+    unique = list(dict.fromkeys(findings))
+    return sorted(unique, key=lambda f: (_WORST_FIRST[f.severity], f.line is None))
+
+
+def _show_build(output: Output, report: Report) -> None:
+    verdict = report.verdict
+    errors = [f for f in worst_first(verdict.findings) if f.code == "build"]
+    broken = verdict.stage == "build" and verdict.verdict is not Outcome.PASS
+    output.blank()
+    cached = ", from the cache" if report.cached else ""
+    word, style = ("failed", "red") if broken else ("ok", "green")
+    if broken and verdict.verdict is Outcome.SKIPPED:
+        word, style = "not possible here", "yellow"
+    output.text(("build", "bold"), "  ", (word, style), (f"{_took(verdict.seconds.build)}{cached}", "dim"))
+    for finding in errors:
+        _show_finding(output, report, finding)
+    if broken and not errors and report.raw:
+        for line in report.raw.strip().split("\n")[-_OUTPUT_LINES:]:
+            output.raw(f"  {line}")
+
+
+def _show_checks(output: Output, report: Report) -> None:
+    checks = report.verdict.checks
+    if not checks:
+        return
+    passed = sum(c.outcome is Outcome.PASS for c in checks)
+    output.blank()
+    count = f"  {passed} of {max(len(checks), report.announced)} pass"
+    output.text(("checks", "bold"), count, (_took(report.verdict.seconds.check), "dim"))
+    for check in sorted(checks, key=lambda c: c.outcome is not Outcome.PASS):
+        _show_check(output, check)
+
+
+def _show_check(output: Output, check: CheckResult) -> None:
+    sign = output.glyphs.outcome(check.outcome)
+    quiet = check.outcome is Outcome.PASS
+    output.text((sign, STYLES[check.outcome]), f" {check.id}", indent=2)
+    if quiet:
+        return
+    if check.message:
+        output.text(check.message, indent=6)
+    printed = check.output.strip("\n").split("\n") if check.output.strip() else []
+    if printed:
+        more = f", the last {_OUTPUT_LINES} of {len(printed)} lines" if len(printed) > _OUTPUT_LINES else ""
+        output.text((f"it printed{more}:", "dim"), indent=6)
+        for line in printed[-_OUTPUT_LINES:]:
+            output.raw(f"        {line}")
+
+
+def _show_findings(output: Output, report: Report) -> None:
+    findings = [f for f in worst_first(report.verdict.findings) if f.code != "build"]
+    if not findings:
+        return
+    output.blank()
+    output.text(("findings", "bold"))
+    for finding in findings:
+        _show_finding(output, report, finding)
+
+
+def _show_finding(output: Output, report: Report, finding: Finding) -> None:
+    style = _SEVERITY_STYLES[finding.severity]
+    place = (f"  {finding.place}", "bold") if finding.place else ""
+    output.text((finding.code, f"bold {style}"), place, indent=2)
+    output.text(finding.message, indent=6)
+    if finding.per_call is not None:
+        what = f" of {finding.type}" if finding.type else ""
+        output.text((f"{finding.per_call:+g} a call{what}", "dim"), indent=6)
+    show_place(output, report.lines, finding, report.raw)
+
+
+def _show_seconds(output: Output, report: Report) -> None:
+    seconds = report.verdict.seconds
+    stages = ("build", "check", "diagnose", "bench")
+    spent = [f"{name} {getattr(seconds, name):.2f}" for name in stages if getattr(seconds, name)]
+    output.text((f"seconds  {'  '.join([*spent, f'total {seconds.total:.2f}'])}", "dim"))
+
+
+def _took(seconds: float) -> str:
+    return f"  {seconds:.2f} s" if seconds else ""
