@@ -191,7 +191,8 @@ class ExerciseActions(Screen[None]):
     async def action_reset(self) -> None:
         """Put the starter back, after a question."""
         question = "Put the starter back? Your file is kept: u brings it back."
-        if self.exercise and await self.app.push_screen_wait(Confirm("reset", question)):
+        answer: bool | None = await self.app.push_screen_wait(Confirm("reset", question))
+        if answer:
             self.host.send(e.Reset())
 
     def action_undo(self) -> None:

@@ -109,8 +109,9 @@ class TutorApp(App[int], inherit_bindings=False):
         self._view = replace(self._view, connected=True, state=state)
         self._due = True
         ids = [one.id for one in self._view.course.exercises]
-        wanted = next((one for one in (self._start, state.progress.current) if one in ids), ids[0] if ids else "")
-        return e.Open(wanted, run=True) if wanted else None
+        left = [one for one in ids if one not in state.progress.passed]
+        wanted = [one for one in (self._start, state.progress.current, *left, *ids) if one in ids]
+        return e.Open(wanted[0], run=True) if wanted else None
 
     async def on_unmount(self) -> None:
         """Leave the session before the process goes on."""
@@ -149,7 +150,7 @@ class TutorApp(App[int], inherit_bindings=False):
         self._view = replace(self._view, state=state, connected=True)
         if isinstance(event, e.RunFinished) and state.run is not None and state.run.verdict is event.verdict:
             self._view = replace(self._view, last_seconds=event.verdict.seconds.total)
-        if isinstance(event, e.ExerciseOpened | e.HintShown | e.FilesReplaced | e.Notice):
+        if isinstance(event, e.ExerciseOpened | e.HintShown | e.FilesReplaced | e.Notice | e.RunFinished):
             self._notable.append(event)
         if isinstance(event, e.ExerciseOpened | e.SaveSeen | e.RunStarted | e.BuildFinished | e.FilesReplaced):
             self._sources_due = True
@@ -182,6 +183,10 @@ class TutorApp(App[int], inherit_bindings=False):
                 self._show_hint(level)
             case e.FilesReplaced(label=label):
                 self.tell(f"your file is now: {label}", "u takes it back")
+            case e.RunFinished(verdict=verdict) if self._view.run and self._view.run.verdict is verdict:
+                main = self.screen_stack[0]
+                assert isinstance(main, MainScreen)
+                main.follow(verdict.stage)
             case e.Notice():
                 self.tell(event.text, event.remedy, event.level)
 

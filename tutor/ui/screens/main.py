@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.events import Resize
 from textual.widget import Widget
 
-from tutor.core.exercise import Course
+from tutor.core.exercise import Course, Stage
 from tutor.ui.actions import ExerciseActions
 from tutor.ui.host import Host
 from tutor.ui.keys import ACTIONS, TABS, bindings, shown
@@ -87,7 +87,13 @@ class MainScreen(ExerciseActions):
         self.query_one(StatusLine).show(view)
         self.query_one("#title", Bar).put(*title(view, self.size.width))
         self.query_one("#tabs", Bar).put(self._tab_parts(view))
-        self.query_one("#keys", Bar).put(_key_parts(view))
+        self.query_one("#keys", Bar).put(_key_parts(view, self.size.width))
+
+    def follow(self, stage: Stage) -> None:
+        """A verdict is there: on a narrow screen turn to the panel that says why, unless the task is being read."""
+        there = {"build": "build", "check": "checks", "diagnose": "checks", "bench": "speed"}[stage]
+        if self.has_class("-tabs") and self.tab in ("build", "checks", "speed") and self.tab != there:
+            self.switch(there)
 
     def tick(self, view: View) -> None:
         """Only the elapsed time has moved on."""
@@ -100,12 +106,11 @@ class MainScreen(ExerciseActions):
             here = name == self.tab
             widget = self.query_one(f"#{name}")
             badge = widget.badge(view) if isinstance(widget, Panel) else ("", "")
-            label = f"{number} {getattr(widget, 'TITLE', name)}" if roomy or here else str(number)
-            parts.append((f" {label} " if here else label, "reverse bold" if here else ""))
-            if badge[0]:
-                parts.append((f" {badge[0]}", badge[1]))
-            parts.append(("   ", ""))
-        return parts[:-1]
+            label = f" {number} {getattr(widget, 'TITLE', name)} " if roomy or here else f" {number} "
+            parts.append((label, "reverse bold" if here else ""))
+            parts.append((f"{badge[0]} " if badge[0] else "", badge[1]))
+            parts.append((" ", ""))
+        return parts
 
     def switch(self, name: str) -> None:
         """Bring a panel to the front and focus it."""
@@ -121,18 +126,20 @@ class MainScreen(ExerciseActions):
         return focused.id if focused is not None and focused.id else self.tab
 
 
-def _key_parts(view: View) -> list[Part]:
-    """The keys that matter now, the likeliest first."""
+def _key_parts(view: View, width: int) -> list[Part]:
+    """The keys that matter now, the likeliest first; those that don't fit are left out, help and quit stay."""
     verdict = view.run.verdict if view.run else None
-    names = ["run", "edit", "hint", "diff", "next", "lessons", "find", "help", "app.quit"]
+    names = ["run", "edit", "hint", "diff", "next", "lessons", "find"]
     if verdict is not None and verdict.passed:
         names.remove("next")
         names.insert(0, "next")
     if view.running:
         names[0:1] = ["stop"]
     by_name = {action.name: action for action in ACTIONS}
+    words = {name: f" {by_name[name].label}  " for name in (*names, "help", "app.quit")}
+    while names and sum(len(words[name]) + 1 for name in (*names, "help", "app.quit")) > width:
+        names.pop()
     parts: list[Part] = []
-    for name in names:
-        action = by_name[name]
-        parts += [(shown(action.keys[0]), "bold $accent"), (f" {action.label}   ", "dim")]
+    for name in (*names, "help", "app.quit"):
+        parts += [(shown(by_name[name].keys[0]), "bold $accent"), (words[name], "dim")]
     return parts

@@ -45,25 +45,25 @@ def title(view: View, width: int) -> tuple[list[Part], list[Part]]:
             left.append((f"  {view.glyphs.passed} passed", "$success"))
     every = view.course.exercises
     done = len(view.state.progress.passed & {one.id for one in every})
-    right = preparing(view, max(width // 3, 12))
-    if width >= 40:
-        right.append((f"{done}/{len(every)} passed", ""))
+    count = f"{done}/{len(every)} passed" if width >= 40 else ""
+    room = width - sum(len(text) for text, _ in left) - len(count) - 6
+    right = [*preparing(view, room), (count, "")]
     return left, right
 
 
 def preparing(view: View, width: int) -> list[Part]:
-    """One phrase about the background work; empty when all of it is ready."""
+    """One phrase about the background work, as long as there is room; empty when all of it is ready."""
     tasks = view.state.preparing
     failed = [task for task in tasks if task.state == "failed"]
     busy = [task for task in tasks if task.state in ("running", "waiting")]
     if busy:
         now = next((task for task in busy if task.state == "running"), busy[0])
+        place = f"preparing {len(tasks) - len(busy) + 1}/{len(tasks)}"
         steps = f" {now.done}/{now.total}" if now.total else ""
-        ready = len(tasks) - len(busy)
-        text = f"preparing {ready + 1}/{len(tasks)} {now.task}{steps}"
-        return [(fit(text, width, view.glyphs.ellipsis) + "  ", "dim")]
-    if failed:
+        phrases = (f"{place} {now.task}{steps}", f"{place} {now.task}", place)
+        return [(phrase + "  ", "dim") for phrase in phrases if len(phrase) <= width][:1]
+    if failed and width >= 12:
         return [
-            (fit(f"{view.glyphs.error} {failed[0].task} not ready: m", width, view.glyphs.ellipsis) + "  ", "$warning")
+            (fit(f"{view.glyphs.error} m: {failed[0].task} not ready", width, view.glyphs.ellipsis) + "  ", "$warning")
         ]
     return []

@@ -9,7 +9,7 @@ from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
 from tutor.ui.glyphs import Glyphs
-from tutor.ui.typeset import Part, fit, pad, paragraph, plural, stack
+from tutor.ui.typeset import Part, fit, pad, paragraph, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
 
@@ -30,7 +30,7 @@ class ReferencesPanel(Panel):
         if run is None or not (run.checks or run.verdict):
             return ("", "")
         count = len(findings(run))
-        return (plural(count, "finding"), "bold $error") if count else ("", "")
+        return (f"{count}{view.glyphs.failed}", "bold $error") if count else ("", "")
 
     def draw(self, view: View, width: int) -> Content:
         """The findings, then the table."""

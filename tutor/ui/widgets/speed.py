@@ -105,20 +105,24 @@ def bar(bench: BenchResult, width: int, glyphs: Glyphs) -> Content:
 
 
 def scale(bench: BenchResult, width: int, glyphs: Glyphs) -> str:
-    """The line under a bar: ticks for baseline, target and gold; labels are left out where they would collide."""
+    """The line under a bar: ticks for target, gold and baseline; a label is shortened where it would collide."""
     row = [" "] * width
-    marks = [(bench.target, "target"), (bench.gold, "gold"), (1.0, "baseline")]
-    for value, label in marks:
-        if value is None:
-            continue
-        at = _cell(value, bench, width)
-        full, short = f"{glyphs.tick}{label} {ratio(value, glyphs.times)}", f"{glyphs.tick}{label}"
-        for text in (full, short, glyphs.tick):
-            start = min(at, width - len(text))
-            place = row[max(start - 1, 0) : start + len(text) + 1]
-            if start == at or text != glyphs.tick:
-                text = text if start == at else text[1:] + glyphs.tick
-            if all(cell == " " for cell in place) and start >= 0:
-                row[start : start + len(text)] = text
-                break
+    for value, label in ((bench.target, "target"), (bench.gold, "gold"), (1.0, "baseline")):
+        if value is not None:
+            _label(row, _cell(value, bench, width), f"{label} {ratio(value, glyphs.times)}", label, glyphs.tick)
     return "".join(row).rstrip()
+
+
+def _label(row: list[str], at: int, full: str, short: str, tick: str) -> None:
+    """Put the longest text that is free of its neighbours beside the tick, at its right or its left."""
+    for text, start in (
+        (tick + full, at),
+        (full + tick, at - len(full)),
+        (tick + short, at),
+        (short + tick, at - len(short)),
+        (tick, at),
+    ):
+        end = start + len(text)
+        if start >= 0 and end <= len(row) and all(cell == " " for cell in row[max(start - 1, 0) : end + 1]):
+            row[start:end] = text
+            return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from textual.content import Content
 from textual.widgets import Static
 
@@ -62,7 +64,7 @@ def banner(view: View) -> tuple[tuple[Part, ...], ...]:
     """The two lines, each as parts with styles."""
     run = view.run
     if view.state.missing:
-        gone = f" {view.state.missing} is gone"
+        gone = f"  {PurePath(view.state.missing).name} is gone"
         return ((("MISSING", "bold $warning"), (gone, "")), (("save it again, or press u (undo) or x (reset)", "dim"),))
     if run is None:
         words = "save the file, or press r to run" if view.connected else "starting the engine"
