@@ -1,0 +1,74 @@
+"""A small blocking client of the worker protocol, for the tests of the worker."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import tutor
+from tutor.core import protocol
+
+
+class ZygoteClient:
+    """Starts a zygote; collects replies by run id."""
+
+    def __init__(self, flavour: str = "plain", errors: Path | None = None) -> None:
+        argv = [sys.executable, "-m", "tutor.worker.zygote", "--flavour", flavour]
+        started = time.perf_counter()
+        stderr = errors.open("wb") if errors else None
+        root = str(Path(tutor.__file__).parents[1])
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "PYTHONPATH": root}
+        )
+        self.replies: dict[int, list[protocol.Reply]] = defaultdict(list)
+        self._pending = b""
+        self._next = 0
+        self.ready = self._read_ready()
+        self.start_seconds = time.perf_counter() - started
+
+    def _read_ready(self) -> protocol.Ready:
+        reply = self._read_reply(120)
+        assert isinstance(reply, protocol.Ready)
+        return reply
+
+    def _read_reply(self, timeout: float) -> protocol.Reply:
+        assert self.process.stdout is not None
+        while b"\n" not in self._pending:
+            readable, _, _ = select.select([self.process.stdout], [], [], timeout)
+            assert readable, f"no reply within {timeout} s"
+            chunk = self.process.stdout.read1(1 << 16)  # type: ignore[attr-defined]
+            assert chunk, "the zygote hung up"
+            self._pending += chunk
+        line, self._pending = self._pending.split(b"\n", 1)
+        return protocol.decode_reply(line)
+
+    def run_id(self) -> int:
+        self._next += 1
+        return self._next
+
+    def send(self, request: protocol.Request) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(protocol.encode(request) + b"\n")
+        self.process.stdin.flush()
+
+    def wait(self, run_id: int, until: Callable[[protocol.Reply], bool], timeout: float = 60) -> list[protocol.Reply]:
+        """All replies of a run once one of them fulfils `until`."""
+        while not any(until(reply) for reply in self.replies[run_id]):
+            reply = self._read_reply(timeout)
+            self.replies[reply.run_id].append(reply)  # type: ignore[union-attr]
+        return self.replies[run_id]
+
+    def finish(self, request: protocol.Request, timeout: float = 60) -> list[protocol.Reply]:
+        """Send, and return every reply up to `Done`."""
+        self.send(request)
+        return self.wait(request.run_id, lambda r: isinstance(r, protocol.Done), timeout)  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        self.send(protocol.Quit())
+        self.process.wait(20)

@@ -1,0 +1,26 @@
+"""A benchmark case as `bench.py` of an exercise declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is timed and how its outputs are verified. Nothing here but `learner` and `baseline` is timed.
+
+    make(rng) -> tuple of inputs; called twice with equal generators, so both sides get equal but separate inputs.
+    learner(built, *inputs) and baseline(*inputs) return the output. verify(inputs, got, want) raises AssertionError.
+    prepare(built, inputs) and prepare_baseline(inputs) return the inputs that are passed on instead.
+    mutates: works in place; else the inputs are compared after the call.
+    """
+
+    make: Callable[[Any], tuple[Any, ...]]
+    learner: Callable[..., Any]
+    baseline: Callable[..., Any]
+    verify: Callable[[tuple[Any, ...], Any, Any], None] | None = None
+    prepare: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
+    prepare_baseline: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+    mutates: bool = False

@@ -1,0 +1,209 @@
+"""One side of a benchmark, in a process of its own: makes inputs, times calls, verifies every output."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tutor.core.finding import Finding
+from tutor.core.protocol import Artifact
+from tutor.core.verdict import CheckResult, Outcome
+from tutor.worker.case import Case
+from tutor.worker.channel import Channel
+from tutor.worker.context import prepare_process
+from tutor.worker.defects import Defects
+from tutor.worker.fixtures.calls import called_place
+from tutor.worker.integrity import Snapshot
+from tutor.worker.loading import load
+from tutor.worker.sameness import assert_same
+
+# Bound before learner code loads: replacing time.perf_counter_ns later changes nothing here.
+_clock = time.perf_counter_ns
+_monotonic = time.monotonic
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Time `count` calls of the learner's side and `baseline_count` of the baseline, each on inputs of its own."""
+
+    seed: int
+    count: int
+    baseline_count: int
+    learner_first: bool = True
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Seconds a call of both sides (baseline 0 when not timed), and seconds that making a pair of inputs took."""
+
+    learner: float
+    baseline: float
+    make: float
+    verify: float
+
+
+class WrongOutput(Exception):
+    """A learner's output or input that is not what it must be."""
+
+
+class Side:
+    """Serves samples of one case for one artifact."""
+
+    def __init__(self, channel: Channel, case: Case, artifact: Artifact, device: bool) -> None:
+        self._channel, self._case, self._artifact = channel, case, artifact
+        self._built = load(artifact)
+        self._timed = _time_on_device if device else _time_calls
+
+    def sample(self, wanted: Sample) -> Timing:
+        """One interleaved pair; raises WrongOutput, or whatever the learner's code raises."""
+        case, both = self._case, max(wanted.count, wanted.baseline_count)
+        start = _clock()
+        raw = [_make(case, wanted.seed, i) for i in range(both)]
+        others = [_make(case, wanted.seed, i) for i in range(both)]
+        made = (_clock() - start) / 1e9 / both
+        mine = [case.prepare(self._built, inputs) for inputs in raw] if case.prepare else raw
+        theirs = [case.prepare_baseline(inputs) for inputs in others] if case.prepare_baseline else others
+        learner, baseline = self._run_learner(mine[: wanted.count]), self._run_baseline(theirs[: wanted.baseline_count])
+        order = (learner, baseline) if wanted.learner_first else (baseline, learner)
+        with _quiet_collector():
+            timed = {run: run() for run in order}
+        got, learner_seconds = timed[learner]
+        want, baseline_seconds = timed[baseline]
+        start = _clock()
+        want += [case.baseline(*inputs) for inputs in theirs[wanted.baseline_count :]]
+        for i, output in enumerate(got):
+            self._verify(raw[i], others[i], output, want[i])
+        verified = (_clock() - start) / 1e9
+        return Timing(
+            learner_seconds / max(1, wanted.count), baseline_seconds / max(1, wanted.baseline_count), made, verified
+        )
+
+    def _run_learner(self, inputs: list[tuple[Any, ...]]) -> Callable[[], tuple[list[Any], float]]:
+        call, built = self._case.learner, self._built
+        arguments = [(built, *each) for each in inputs]
+
+        def run() -> tuple[list[Any], float]:
+            self._channel.send("begin", None)
+            outputs, seconds = self._timed(call, arguments)
+            self._channel.send("end", seconds)
+            return outputs, seconds
+
+        return run
+
+    def _run_baseline(self, inputs: list[tuple[Any, ...]]) -> Callable[[], tuple[list[Any], float]]:
+        return lambda: self._timed(self._case.baseline, inputs)
+
+    def _verify(self, inputs: tuple[Any, ...], others: tuple[Any, ...], got: Any, want: Any) -> None:
+        case = self._case
+        try:
+            if case.verify is not None:
+                case.verify(inputs, got, want)
+            else:
+                assert_same(got, want)
+                if case.mutates:
+                    assert_same(inputs, others, "the array changed in place")
+            if not case.mutates:
+                assert_same(inputs, others, "an input was changed by the call; inputs")
+        except AssertionError as error:
+            text = str(error).split("\nassert ", 1)[0].strip() or "the output of a timed call is wrong"
+            raise WrongOutput("; ".join(line.strip() for line in text.splitlines()[:4] if line.strip())) from error
+
+    def failure(self, name: str, error: BaseException) -> CheckResult:
+        """The result of a sample that failed, on the line of the function that the case calls."""
+        wrong = isinstance(error, WrongOutput)
+        text = str(error) if wrong else f"{type(error).__name__}: {error}"
+        return _failed(name, Finding("wrong-result", text), self._place())
+
+    def _place(self) -> Any:
+        return called_place(self._artifact, self._case.learner)
+
+
+def _failed(name: str, finding: Finding, place: Any = None) -> CheckResult:
+    placed = finding.at(place.file, place.line) if place and finding.line is None else finding
+    return CheckResult(f"benchmark {name}", Outcome.FAIL, finding.message, findings=(placed,))
+
+
+def _make(case: Case, seed: int, index: int) -> tuple[Any, ...]:
+    import numpy as np
+
+    made = case.make(np.random.default_rng([seed, index]))
+    return made if isinstance(made, tuple) else (made,)
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _time_calls(call: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> tuple[list[Any], float]:
+    """All outputs and the seconds that all calls took together."""
+    outputs: list[Any] = [None] * len(arguments)
+    start = _clock()
+    for index, each in enumerate(arguments):
+        outputs[index] = call(*each)
+    return outputs, (_clock() - start) / 1e9
+
+
+def _time_on_device(call: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> tuple[list[Any], float]:
+    """The same by device events: what the GPU took, from the first launch to the end of the last kernel."""
+    import torch
+
+    first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    first.record()
+    outputs = [call(*each) for each in arguments]
+    last.record()
+    torch.cuda.synchronize()
+    return outputs, float(first.elapsed_time(last)) / 1e3
+
+
+def load_case(folder: str, name: str) -> Case:
+    """`CASES[name]` of the folder's bench.py; raises KeyError with the names there are."""
+    spec = importlib.util.spec_from_file_location("mltutor_bench", Path(folder, "bench.py"))
+    if spec is None or spec.loader is None:
+        raise KeyError(f"{folder} has no bench.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["mltutor_bench"] = module
+    spec.loader.exec_module(module)
+    cases: dict[str, Case] = module.CASES
+    if name not in cases:
+        raise KeyError(f"bench.py has no case {name!r}; it has {', '.join(cases)}")
+    return cases[name]
+
+
+def serve_side(channel: Channel, folder: str, name: str, artifact: Artifact, device: bool) -> None:
+    """The body of a side's process: `ready`, then a `timing` a sample, or one `failed`; at the end `touched`."""
+    prepare_process(artifact)
+    case = load_case(folder, name)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    judge = sys.modules["mltutor_bench"]
+    snapshot = Snapshot((judge,))
+    try:
+        side = Side(channel, case, artifact, device)
+    except Defects as error:
+        channel.send("failed", _failed(name, error.findings[0]))
+        return
+    channel.send("ready", None)
+    while line := channel.receive():
+        try:
+            timing = side.sample(msgspec.json.decode(line, type=Sample))
+        except Exception as error:  # noqa: BLE001 - whatever the learner's code raises is its result
+            channel.send("failed", side.failure(name, error))
+            return
+        touched = snapshot.replaced() + (["descriptors of the checker"] if channel.tampered() else [])
+        if touched:
+            finding = Finding("forbidden", f"your code replaced {', '.join(touched[:5])}")
+            channel.send("failed", _failed(name, finding))
+            return
+        channel.send("timing", timing)

@@ -1,0 +1,208 @@
+"""One run of checks: collects, forks a child for each, says what became of every one. Loads no learner code."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tutor.core import protocol
+from tutor.core.finding import Finding
+from tutor.core.verdict import CheckResult, Outcome
+from tutor.worker.channel import Channel
+from tutor.worker.child import Child, Watch
+from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_process
+from tutor.worker.deaths import explain_death
+from tutor.worker.integrity import Snapshot
+from tutor.worker.outcome import PhaseRecorder, check_id, judge
+
+Send = Callable[[protocol.Reply], None]
+
+_OPTIONS = [
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:faulthandler",
+    "-p",
+    "no:junitxml",
+    "-p",
+    "no:pastebin",
+    "-p",
+    "no:doctest",
+    "-p",
+    "no:debugging",
+    "-p",
+    "no:setuponly",
+    "-p",
+    "no:setupplan",
+    "-p",
+    "no:stepwise",
+    "-p",
+    "no:unraisableexception",
+    "-p",
+    "no:threadexception",
+    "-p",
+    "tutor.worker.plugin",
+    "-s",
+    "--import-mode=importlib",
+    "-c",
+    "/dev/null",
+]
+_decode_result = msgspec.json.Decoder(CheckResult).decode
+
+
+def run_checks(request: protocol.Check, send: Send) -> None:
+    """Run the checks of a folder; every announced check is reported, then `Done`."""
+    started = time.monotonic()
+    scratch = Path(tempfile.mkdtemp(prefix="mltutor-run-"))
+    loop = CheckLoop(request, send, scratch)
+    try:
+        os.chdir(scratch)
+        files = sorted(str(path) for path in Path(request.folder).glob("test_*.py"))
+        if files:
+            pytest.main([*_OPTIONS, f"--rootdir={request.folder}", *files], plugins=[loop])
+    finally:
+        os.chdir("/")
+        shutil.rmtree(scratch, ignore_errors=True)
+    seconds = time.monotonic() - started
+    if loop.problems or not loop.results:
+        problem = "\n".join(loop.problems) or f"no check was found in {request.folder}"
+        send(protocol.Done(request.run_id, "broken", problem, seconds))
+        return
+    passed = all(result.outcome in (Outcome.PASS, Outcome.SKIPPED) for result in loop.results)
+    send(protocol.Done(request.run_id, "ok" if passed else "failed", seconds=seconds))
+
+
+class CheckLoop:
+    """The pytest plugin that replaces the loop over the tests by one forked child a test."""
+
+    def __init__(self, request: protocol.Check, send: Send, scratch: Path) -> None:
+        self.request = request
+        self.results: list[CheckResult] = []
+        self.problems: list[str] = []
+        self._send = send
+        self._scratch = scratch
+        self._seed = request.seed or fresh_seed()
+        self._watch = Watch()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A check file that can't be imported is our own mistake."""
+        if report.failed:
+            self.problems.append(report.longreprtext)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Announce, fork, watch, report."""
+        if self.problems:
+            return True
+        named = _wanted(_named(session.items), self.request.only)
+        send, run = self._send, self.request.run_id
+        send(protocol.Announced(run, tuple(name for name, _ in named)))
+        modules = {item.module.__name__: item.module for _, item in named if hasattr(item, "module")}
+        snapshot = Snapshot(tuple(modules.values()))
+        waiting = list(reversed(named))
+        while waiting or self._watch.children:
+            while waiting and len(self._watch.children) < max(1, self.request.jobs):
+                name, item = waiting.pop()
+                send(protocol.Started(run, name))
+                self._start(name, item, snapshot)
+            for child in self._watch.step():
+                self._finish(child)
+        return True
+
+    def _start(self, name: str, item: pytest.Item, snapshot: Snapshot) -> None:
+        context = CheckContext(self.request.artifact, self._seed)
+        item.config.stash[CONTEXT] = context
+        number = len(self.results) + len(self._watch.children)
+        place = self._scratch / f"check-{number}"
+
+        def body(channel: Channel) -> None:
+            place.mkdir()
+            os.chdir(place)
+            result = run_item(item, name, context, snapshot, place)
+            _report(channel, result)
+
+        self._watch.fork(name, body, self.request.limits)
+
+    def _finish(self, child: Child) -> None:
+        result = outcome_of(child, self.request)
+        self.results.append(result)
+        self._send(protocol.Checked(self.request.run_id, result))
+
+
+def _report(channel: Channel, result: CheckResult) -> None:
+    if channel.tampered():
+        text = "descriptors that belong to the checker were closed or re-pointed"
+        result = _forbid(result, text)
+    channel.send("result", result)
+
+
+def _named(items: list[pytest.Item]) -> list[tuple[str, pytest.Item]]:
+    """Items with the ids shown to people; where two files use one name, the file's name goes first."""
+    ids = [check_id(item) for item in items]
+    return [
+        (f"{item.path.stem.removeprefix('test_')}: {name}" if ids.count(name) > 1 else name, item)
+        for name, item in zip(ids, items, strict=True)
+    ]
+
+
+def _wanted(named: list[tuple[str, pytest.Item]], only: tuple[str, ...]) -> list[tuple[str, pytest.Item]]:
+    return [(name, item) for name, item in named if not only or name in only or item.name in only]
+
+
+def run_item(item: pytest.Item, name: str, context: CheckContext, snapshot: Snapshot, place: Path) -> CheckResult:
+    """In the child: run one test through pytest's own protocol, judge it, and look whether the judge was touched."""
+    prepare_process(context.artifact)
+    item.config._tmp_path_factory._given_basetemp = place / "tmp"  # type: ignore[attr-defined]
+    recorder = PhaseRecorder()
+    manager = item.config.pluginmanager
+    manager.register(recorder)
+    plugins = set(map(id, manager.get_plugins()))
+    function = getattr(item, "obj", None)
+    started = time.perf_counter()
+    try:
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+    except BaseException as error:  # noqa: BLE001 - pytest lets Exit and KeyboardInterrupt through: the learner's doing
+        return _forbid(CheckResult(name, Outcome.FAIL), f"{type(error).__name__} left the check: {error}")
+    seconds = time.perf_counter() - started
+    result = judge(item, recorder.phases, context)
+    touched = snapshot.replaced()
+    if set(map(id, manager.get_plugins())) != plugins:
+        touched.append("pytest's plugins")
+    if "runtest" in vars(item) or getattr(item, "obj", None) is not function:
+        touched.append("the check itself")
+    result = _with(result, id=name, seconds=seconds)
+    return _forbid(result, f"your code replaced {', '.join(touched[:5])}") if touched else result
+
+
+def _with(result: CheckResult, **changes: Any) -> CheckResult:
+    return dataclasses.replace(result, **changes)
+
+
+def _forbid(result: CheckResult, text: str) -> CheckResult:
+    """The same result, failed for interference."""
+    findings = (Finding("forbidden", text), *result.findings)
+    return _with(result, outcome=Outcome.FAIL, message=text, findings=findings)
+
+
+def outcome_of(child: Child, request: protocol.Check) -> CheckResult:
+    """What became of a check: its own report when it lived to send one, else how its process died."""
+    reports = [message for message in child.messages if message.kind == "result"]
+    output = child.output.decode("utf-8", errors="replace")
+    died = child.killed or child.status != 0
+    if child.inbox.strangers and not died:
+        text = "another process than the check's own tried to report: a fork must not run on into the check"
+        return _forbid(CheckResult(child.name, Outcome.FAIL, output=output, seconds=child.seconds), text)
+    if reports and not died:
+        return _with(_decode_result(reports[-1].body), output=output)
+    return explain_death(child, request.artifact, request.limits)

@@ -1,0 +1,113 @@
+"""What each flavour of zygote imports and runs once, so that no check pays for it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+_ALWAYS = [
+    "pytest",
+    "_pytest.assertion.rewrite",
+    "_pytest.python",
+    "_pytest.fixtures",
+    "_pytest.tmpdir",
+    "_pytest.monkeypatch",
+    "_pytest.capture",
+    "_pytest.skipping",
+    "_pytest.recwarn",
+    "_pytest.unittest",
+    "numpy",
+    "numpy.testing",
+    "hypothesis",
+    "hypothesis.strategies",
+    "hypothesis.extra.numpy",
+    "psutil",
+    "cffi",
+    "unittest.mock",
+    "tutor.worker.supervisor",
+    "tutor.worker.bench",
+    "tutor.worker.sides",
+    "tutor.worker.cythonize",
+    "tutor.worker.cuda",
+    "tutor.worker.plugin",
+    "tutor.worker.loading",
+    "tutor.worker.fixtures.references",
+    "tutor.worker.fixtures.memory",
+    "tutor.worker.fixtures.gil",
+    "tutor.worker.fixtures.guard",
+    "tutor.worker.fixtures.variants",
+]
+_TORCH = "torch torch.testing torch.library torch.autograd.gradcheck torch.utils._pytree".split()  # noqa: SIM905
+
+
+def warm_flavour(flavour: str) -> str:
+    """Import and run what `flavour` needs; returns the name of a usable GPU, or an empty string."""
+    if "__main__" in sys.modules and sys.modules["__main__"].__spec__ is not None:
+        # `python -m` runs this package's module as __main__; others that import it must find the same one.
+        sys.modules.setdefault(sys.modules["__main__"].__spec__.name, sys.modules["__main__"])
+    for name in _ALWAYS:
+        importlib.import_module(name)
+    if flavour == "plain":
+        _warm_cython()
+    else:
+        _warm_torch()
+    _warm_pytest()
+    return gpu_name() if flavour == "cuda" else ""
+
+
+def gpu_name() -> str:
+    """The model of the first visible GPU, asked without creating a CUDA context; empty where there is none."""
+    if not os.path.exists("/dev/nvidiactl") or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return ""
+    for information in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return f"NVIDIA GPU ({platform.node()})"
+
+
+def _warm_cython() -> None:
+    from tutor.worker.cythonize import compile_quietly
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "warm.pyx")
+        source.write_text("def f(double[::1] x):\n    return x[0]\n", encoding="utf-8")
+        compile_quietly(str(source), str(Path(folder, "warm.c")))
+
+
+def _warm_pytest() -> None:
+    """One collection of one check: it imports what pytest imports late."""
+    import pytest
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_warm.py").write_text("def test_it():\n    assert 1 + 1 == 2\n", encoding="utf-8")
+        options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-s", "-c", os.devnull]
+        pytest.main([*options, "--import-mode=importlib", f"--rootdir={folder}", folder])
+
+
+def _warm_torch() -> None:
+    """Autograd and opcheck once: the first opcheck of a process costs seconds, later ones 0.1 s."""
+    for name in _TORCH:
+        importlib.import_module(name)
+    import torch
+
+    # A zygote that has run OpenMP hangs every child that runs it again.
+    torch.set_num_threads(1)
+    x = torch.ones(3, requires_grad=True)
+    (x * x).sum().backward()
+    torch.testing.assert_close(torch.zeros(2), torch.zeros(2))
+    library = torch.library.Library("mltutor_warm", "DEF")
+    library.define("twice(Tensor x) -> Tensor")
+    library.impl("twice", lambda x: x * 2, "CPU")
+    torch.library.register_fake("mltutor_warm::twice", torch.empty_like, lib=library)
+    torch.library.register_autograd("mltutor_warm::twice", lambda ctx, g: g * 2, lib=library)
+    torch.library.opcheck(torch.ops.mltutor_warm.twice.default, (torch.ones(3, requires_grad=True),))
+    torch.autograd.gradcheck(torch.ops.mltutor_warm.twice, (torch.ones(3, dtype=torch.double, requires_grad=True),))
+    _keep.append(library)
+
+
+_keep: list[object] = []

@@ -1,0 +1,269 @@
+"""The warm process: speaks the worker protocol, forks a supervisor for every run, relays what each says."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import os
+import selectors
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from tutor.core import protocol
+from tutor.worker import linux
+from tutor.worker.child import keep_from_children
+
+_Work = protocol.Check | protocol.Bench | protocol.Cythonize
+_CHUNK = 1 << 16
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One supervisor. `done` is set once its `Done` has been relayed."""
+
+    run_id: int
+    pid: int
+    pidfd: int
+    reader: int
+    started: float
+    pending: bytes = b""
+    done: bool = False
+    cancelled: bool = False
+
+
+class Zygote:
+    """The event loop. One thread, so that a fork copies no half-held lock."""
+
+    def __init__(self, flavour: str, gpu: str, requests: int, replies: int) -> None:
+        self._flavour, self._gpu = flavour, gpu
+        self._requests, self._replies = requests, replies
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(requests, selectors.EVENT_READ, None)
+        self._runs: dict[int, Run] = {}
+        self._pending = b""
+        self._open = True
+
+    def serve(self) -> None:
+        """Until Quit, or until the engine hangs up: then every run's tree is killed."""
+        while self._open:
+            for key, _ in self._selector.select():
+                run: Run | None = key.data
+                if run is None:
+                    self._read_requests()
+                elif key.fd == run.reader:
+                    self._relay(run)
+                elif run.run_id in self._runs:
+                    self._reap(run)
+        for run in list(self._runs.values()):
+            linux.kill_tree(run.pid)
+        for row in linux.descendants(os.getpid()):
+            linux.send_signal(row.pid, signal.SIGKILL)
+
+    def _read_requests(self) -> None:
+        data = os.read(self._requests, _CHUNK)
+        self._open = bool(data)
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                self._handle(protocol.decode_request(line))
+
+    def _handle(self, request: protocol.Request) -> None:
+        match request:
+            case protocol.Quit():
+                self._open = False
+            case protocol.Cancel(run_id=run_id):
+                self._cancel(run_id)
+            case protocol.Warm():
+                self._warm(request)
+            case _:
+                self._start(request)
+
+    def send(self, reply: protocol.Reply) -> None:
+        """Write one line whole."""
+        self._write(protocol.encode(reply) + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._replies, view) :]
+
+    def _warm(self, request: protocol.Warm) -> None:
+        started = time.monotonic()
+        problems = []
+        sys.path[:0] = [folder for folder in request.sys_path if folder not in sys.path]
+        for name in request.modules:
+            problems += _attempt(f"import {name}", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+        for path in request.preload:
+            problems += _attempt(f"load {path}", lambda path=path: _preload(path))  # type: ignore[misc]
+        freeze()
+        outcome = "broken" if problems else "ok"
+        self.send(protocol.Done(request.run_id, outcome, "\n".join(problems), time.monotonic() - started))  # type: ignore[arg-type]
+
+    def _start(self, request: _Work) -> None:
+        reader, writer = os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_supervisor(request, parent, writer)
+        os.close(writer)
+        run = Run(request.run_id, pid, os.pidfd_open(pid), reader, time.monotonic())
+        self._runs[request.run_id] = run
+        for fd in (run.pidfd, reader):
+            self._selector.register(fd, selectors.EVENT_READ, run)
+
+    def _become_supervisor(self, request: _Work, parent: int, writer: int) -> None:
+        code = 1
+        try:
+            os.setsid()
+            linux.die_with_parent(parent)
+            linux.adopt_orphans()
+            for fd in [self._requests, self._replies, *(f for r in self._runs.values() for f in (r.pidfd, r.reader))]:
+                os.close(fd)
+            self._selector.close()
+            self._replies = writer
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            keep_from_children(writer)
+            self._perform(request)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the worker boundary: our own bug is reported, the zygote lives on
+            self.send(protocol.Done(request.run_id, "broken", traceback.format_exc()))
+        finally:
+            os._exit(code)
+
+    def _perform(self, request: _Work) -> None:
+        # Imported late but warm already (see warm_flavour): Ready must not wait for a circle of imports.
+        from tutor.worker import bench, cuda, cythonize, supervisor
+
+        device = self._flavour == "cuda"
+        match request:
+            case protocol.Cythonize():
+                cythonize.translate(request, self.send)
+            case protocol.Check() | protocol.Bench() if device and not self._gpu:
+                cuda.skip(request, self.send)
+            case protocol.Check():
+                supervisor.run_checks(request, self.send)
+            case protocol.Bench():
+                bench.run_bench(request, self.send, device=device)
+
+    def _relay(self, run: Run) -> None:
+        data = os.read(run.reader, _CHUNK)
+        if not data:
+            self._selector.unregister(run.reader)
+            return
+        *lines, run.pending = (run.pending + data).split(b"\n")
+        for line in lines:
+            if run.cancelled:
+                return
+            run.done = run.done or b'"type":"done"' in line[:16]
+            self._write(line + b"\n")
+
+    def _cancel(self, run_id: int) -> None:
+        run = self._runs.get(run_id)
+        if run is None:
+            return
+        run.cancelled = True
+        linux.kill_tree(run.pid)
+        self._reap(run)
+
+    def _reap(self, run: Run) -> None:
+        while run.reader in self._selector.get_map() and not run.cancelled:
+            self._relay(run)
+        os.waitpid(run.pid, 0)
+        del self._runs[run.run_id]
+        for fd in (run.pidfd, run.reader):
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+            os.close(fd)
+        self._kill_orphans()
+        seconds = time.monotonic() - run.started
+        if run.cancelled:
+            self.send(protocol.Done(run.run_id, "cancelled", seconds=seconds))
+        elif not run.done:
+            self.send(protocol.Done(run.run_id, "broken", "the supervisor of the run died", seconds))
+
+    def _kill_orphans(self) -> None:
+        """What came to the zygote when a supervisor died belongs to no run any more."""
+        known = {run.pid for run in self._runs.values()}
+        for pid in linux.children_of(os.getpid()):
+            if pid in known:
+                continue
+            for row in linux.descendants(pid):
+                linux.send_signal(row.pid, signal.SIGKILL)
+            linux.send_signal(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _attempt(what: str, action: Callable[[], object]) -> list[str]:
+    try:
+        action()
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
+        return [f"{what}: {error}"]
+    return []
+
+
+def _preload(path: str) -> None:
+    from tutor.worker import crash
+
+    crash.use_library(path)
+
+
+def freeze() -> None:
+    """Move all that is alive out of the collector's sight: children neither scan nor copy it."""
+    gc.collect()
+    gc.freeze()
+
+
+def take_descriptors() -> tuple[int, int]:
+    """(requests, replies) on new descriptors; 0, 1 and 2 can no longer reach the engine."""
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return requests, replies
+
+
+def prepare_environment() -> tempfile.TemporaryDirectory[str]:
+    """Variables and folders that keep children quiet: no plugins of others, no files in the lesson folders."""
+    scratch = tempfile.TemporaryDirectory(prefix="mltutor-zygote-")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch.name, "hypothesis")
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    sys.pycache_prefix = os.path.join(scratch.name, "pycache")
+    return scratch
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m tutor.worker.zygote --flavour plain|torch|cuda`."""
+    parser = argparse.ArgumentParser(prog="tutor.worker.zygote")
+    parser.add_argument("--flavour", choices=("plain", "torch", "cuda"), default="plain")
+    flavour = parser.parse_args(arguments).flavour
+    born = time.monotonic()
+    requests, replies = take_descriptors()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    linux.adopt_orphans()
+    with prepare_environment():
+        from tutor.worker import warm
+
+        gpu = warm.warm_flavour(flavour)
+        freeze()
+        zygote = Zygote(flavour, gpu, requests, replies)
+        python = sys.version.partition(" ")[0]
+        zygote.send(protocol.Ready(flavour, os.getpid(), python, time.monotonic() - born, gpu=gpu))
+        try:
+            zygote.serve()
+        except msgspec.DecodeError as error:
+            raise SystemExit(f"mltutor worker: a request can't be read: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
