@@ -9,14 +9,14 @@ from tutor.cli.output import Output
 from tutor.cli.render.source import show_place
 from tutor.cli.render.speed import show_speed
 from tutor.core.exercise import Exercise
-from tutor.core.finding import Finding, Severity
+from tutor.core.finding import CODES, Finding, Severity
 from tutor.core.verdict import CheckResult, Outcome, Verdict
 
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
 _WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Outcome.SKIPPED: "SKIPPED"}
 _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 _SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_OUTPUT_LINES = 20
+_OUTPUT_LINES, _GROUPS, _MESSAGES = 20, 8, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,10 @@ def _show_build(output: Output, report: Report) -> None:
     if broken and verdict.verdict is Outcome.SKIPPED:
         word, style = "not possible here", "yellow"
     output.text(("build", "bold"), "  ", (word, style), (f"{_took(verdict.seconds.build)}{cached}", "dim"))
-    for finding in errors:
-        _show_finding(output, report, finding)
+    for finding in errors[:_GROUPS]:
+        _show_group(output, report, [finding])
+    if len(errors) > _GROUPS:
+        output.text((f"and {len(errors) - _GROUPS} more; the first is the one to mend", "dim"), indent=2)
     if broken and not errors and report.raw:
         for line in report.raw.strip().split("\n")[-_OUTPUT_LINES:]:
             output.raw(f"  {line}")
@@ -115,24 +117,39 @@ def _show_check(output: Output, check: CheckResult) -> None:
 
 
 def _show_findings(output: Output, report: Report) -> None:
-    findings = [f for f in worst_first(report.verdict.findings) if f.code != "build"]
-    if not findings:
+    """Findings in groups of one code at one place; after `_GROUPS` groups only their number."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in worst_first(report.verdict.findings):
+        if finding.code != "build":
+            groups.setdefault((finding.code, finding.place), []).append(finding)
+    if not groups:
         return
     output.blank()
     output.text(("findings", "bold"))
-    for finding in findings:
-        _show_finding(output, report, finding)
+    for group in list(groups.values())[:_GROUPS]:
+        _show_group(output, report, group)
+    if len(groups) > _GROUPS:
+        output.text((f"and {len(groups) - _GROUPS} more; --json has them all", "dim"), indent=2)
 
 
-def _show_finding(output: Output, report: Report, finding: Finding) -> None:
+def _show_group(output: Output, report: Report, group: list[Finding]) -> None:
+    finding = group[0]
     style = _SEVERITY_STYLES[finding.severity]
     place = (f"  {finding.place}", "bold") if finding.place else ""
-    output.text((finding.code, f"bold {style}"), place, indent=2)
-    output.text(finding.message, indent=6)
-    if finding.per_call is not None:
-        what = f" of {finding.type}" if finding.type else ""
-        output.text((f"{finding.per_call:+g} a call{what}", "dim"), indent=6)
+    output.text((finding.code, f"bold {style}"), place, (f"  {CODES.get(finding.code, '')}", "dim"), indent=2)
+    messages = list(dict.fromkeys(f"{f.message}{_gain(f)}" for f in group))
+    for message in messages[:_MESSAGES]:
+        output.text(message, indent=6)
+    if len(messages) > _MESSAGES:
+        output.text((f"and {len(messages) - _MESSAGES} more like these", "dim"), indent=6)
     show_place(output, report.lines, finding, report.raw)
+
+
+def _gain(finding: Finding) -> str:
+    if finding.per_call is None:
+        return ""
+    what = f" of {finding.type}" if finding.type else ""
+    return f" ({finding.per_call:+g} a call{what})"
 
 
 def _show_seconds(output: Output, report: Report) -> None:
