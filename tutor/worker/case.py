@@ -15,6 +15,8 @@ class Case:
     learner(built, *inputs) and baseline(*inputs) return the output. verify(inputs, got, want) raises AssertionError.
     prepare(built, inputs) and prepare_baseline(inputs) return the inputs that are passed on instead.
     mutates: works in place; else the inputs are compared after the call.
+    baseline_built: the baseline is compiled into the same library (a given function): it is called as
+    baseline(built, *inputs), and its inputs go through `prepare` like the learner's.
     """
 
     make: Callable[[Any], tuple[Any, ...]]
@@ -24,3 +26,4 @@ class Case:
     prepare: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
     prepare_baseline: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
     mutates: bool = False
+    baseline_built: bool = False

@@ -68,7 +68,7 @@ class Side:
         others = [_make(case, wanted.seed, i) for i in range(both)]
         made = (_clock() - start) / 1e9 / both
         mine = [case.prepare(self._built, inputs) for inputs in raw] if case.prepare else raw
-        theirs = [case.prepare_baseline(inputs) for inputs in others] if case.prepare_baseline else others
+        theirs = self._baseline_inputs(others)
         learner, baseline = self._run_learner(mine[: wanted.count]), self._run_baseline(theirs[: wanted.baseline_count])
         order = (learner, baseline) if wanted.learner_first else (baseline, learner)
         with _quiet_collector():
@@ -95,6 +95,12 @@ class Side:
             return outputs, seconds
 
         return run
+
+    def _baseline_inputs(self, inputs: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        case, built = self._case, self._built
+        if case.baseline_built:
+            return [(built, *(case.prepare(built, each) if case.prepare else each)) for each in inputs]
+        return [case.prepare_baseline(each) for each in inputs] if case.prepare_baseline else inputs
 
     def _run_baseline(self, inputs: list[tuple[Any, ...]]) -> Callable[[], tuple[list[Any], float]]:
         return lambda: self._timed(self._case.baseline, inputs)
