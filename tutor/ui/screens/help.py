@@ -40,16 +40,15 @@ def page(view: View) -> Content:
     half = (len(ACTIONS) + 1) // 2
     lines: list[Content | str | Part] = [(moment(view), ""), ""]
     for left, right in zip_longest(ACTIONS[:half], ACTIONS[half:]):
-        lines.append(Content.assemble(*_cell(left, 4), *_cell(right, 8)))
+        lines.append(Content.assemble(*_cell(left, 3, 34), *_cell(right, 7, 31)))
     lines += ["", ("tab moves between panels, arrows and page keys scroll; F1 to F8, F10 also work", "dim")]
     return stack(lines)
 
 
-def _cell(action: Action | None, width: int) -> list[Part]:
+def _cell(action: Action | None, key: int, text: int) -> list[Part]:
     if action is None:
         return []
-    keys = " ".join(shown(key) for key in action.keys[:1] if key)
-    return [(pad(keys, width), "bold $accent"), (pad(action.text, 38 if width == 4 else 36), "")]
+    return [(pad(shown(action.keys[0]), key), "bold $accent"), (pad(action.text, text), "")]
 
 
 class HelpSheet(Sheet[None]):

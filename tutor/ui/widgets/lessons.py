@@ -11,6 +11,7 @@ from textual.widgets.tree import TreeNode
 from tutor.core.exercise import Course, Exercise, Lesson
 from tutor.core.progress import Progress
 from tutor.ui.glyphs import UNICODE
+from tutor.ui.typeset import fit, pad
 from tutor.ui.view import View
 
 Entry = Lesson | Exercise
@@ -77,8 +78,10 @@ class LessonTree(Tree[Entry]):
     def _lesson(self, lesson: Lesson, expanded: bool, style: Style) -> Text:
         done = sum(one.id in self._progress.passed for one in lesson.exercises)
         sign = self._glyphs.open if expanded else self._glyphs.closed
-        text = Text(f"{sign} {lesson.number} {lesson.title}", style=style + Style(bold=True))
         count = f" {done}/{len(lesson.exercises)}"
+        room = self.scrollable_content_region.width - len(count) - 1
+        text = Text(pad(fit(f"{sign} {lesson.number} {lesson.title}", room, self._glyphs.ellipsis), room), style=style)
+        text.stylize(Style(bold=True))
         return text.append(count, Style(color="green") if done == len(lesson.exercises) else Style(dim=True))
 
     def _exercise(self, exercise: Exercise, style: Style) -> Text:
@@ -89,7 +92,8 @@ class LessonTree(Tree[Entry]):
         text = Text(no_wrap=True, style=style)
         text.append(f"{self._glyphs.here if here else ' '} ", "cyan" if here else "")
         text.append(f"{sign} ", colour)
-        return text.append(exercise.title, Style(bold=here))
+        title = fit(exercise.title, self.scrollable_content_region.width - 7, self._glyphs.ellipsis)
+        return text.append(title, Style(bold=here))
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[Entry]) -> None:
         """Enter or a click on an exercise opens it."""

@@ -42,7 +42,7 @@ class SpeedPanel(Panel):
         waiting = [spec for spec in specs if spec.case not in measured]
         if waiting and not measured:
             lines.append(("measured once every check passes:", "dim"))
-        lines.extend(_waiting(spec, view.glyphs) for spec in waiting)
+        lines.extend(_waiting(spec, width, view.glyphs) for spec in waiting)
         return stack(lines or [("no benchmark in this exercise", "dim")])
 
 
@@ -57,10 +57,10 @@ def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
     return glyphs.failed, "bold $error" if bench.gated else "$warning", "below the target"
 
 
-def _waiting(spec: BenchSpec, glyphs: Glyphs) -> Content:
+def _waiting(spec: BenchSpec, width: int, glyphs: Glyphs) -> Content:
     target = f"at least {ratio(spec.target, glyphs.times)} {spec.baseline}"
     gold = f", gold {ratio(spec.gold, glyphs.times)}" if spec.gold else ""
-    return Content.styled(f"{glyphs.pending} {spec.case}: {target}{gold}", "dim")
+    return Content.styled(fit(f"{glyphs.pending} {spec.case}: {target}{gold}", width, glyphs.ellipsis), "dim")
 
 
 def _case(bench: BenchResult, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
