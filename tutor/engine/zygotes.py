@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import sys
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Literal
 
 import msgspec
 
+from tutor.content.resources import checkout_root
 from tutor.core import protocol as p
 from tutor.core.errors import WorkerError
 from tutor.engine.process import Peer, start_peer
@@ -22,7 +23,7 @@ Prepare = Callable[[], Awaitable[p.Warm | None]]
 """What a start of a zygote imports and preloads before any fork; made while the process starts."""
 READY_SECONDS = 180.0
 CANCEL_SECONDS = 3.0
-STDERR_LINES = 30
+STDERR_BYTES = 4000
 
 
 class _Died(Exception):
@@ -45,9 +46,9 @@ class Zygote:
         self._argv = (*launcher, *worker, "--flavour", flavour)
         self._peer: Peer | None = None
         self._replies: dict[int, asyncio.Queue[p.Reply | None]] = {}
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._stderr = b""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
         self._prepare = prepare
 
@@ -65,26 +66,30 @@ class Zygote:
         """A run id that no other request to this zygote has."""
         return next(self._ids)
 
-    def warms(
-        self, modules: tuple[str, ...] = (), sys_path: tuple[str, ...] = (), preload: tuple[str, ...] = ()
-    ) -> None:
-        """What every start of this zygote imports and preloads, before any fork."""
-        self._warm = (*self._warm, p.Warm(0, modules, sys_path, preload))
-
     async def start(self, timeout: float = READY_SECONDS) -> p.Ready:
-        """Start it when it is not up. Raises WorkerError with the end of its stderr when it does not get ready."""
-        async with self._starting:
-            if self.ready is None:
-                launch = asyncio.create_task(self._launch(timeout))
-                try:
-                    warm = await self._prepare() if self._prepare else None
-                    self.ready = await launch
-                finally:
-                    launch.cancel()
-                if warm:
-                    async for _ in self._exchange(msgspec.structs.replace(warm, run_id=self.next_id())):
-                        pass
-            return self.ready
+        """Start it when it is not up. Raises WorkerError with the end of its stderr when it does not get ready.
+
+        A caller that is cancelled leaves the start going on: the next run needs the process too.
+        """
+        if self.ready is None:
+            if self._starting is None or self._starting.done():
+                self._starting = asyncio.create_task(self._start(timeout))
+            await asyncio.shield(self._starting)
+        if self.ready is None:
+            raise self._error("the worker ended as soon as it was ready")
+        return self.ready
+
+    async def _start(self, timeout: float) -> None:
+        launch = asyncio.create_task(self._launch(timeout))
+        try:
+            warm = await self._prepare() if self._prepare else None
+            ready = await launch
+        finally:
+            launch.cancel()
+        self.ready = ready
+        if warm:
+            async for _ in self._exchange(msgspec.structs.replace(warm, run_id=self.next_id())):
+                pass
 
     async def request(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> AsyncGenerator[p.Reply, None]:
         """All replies to one request, the `Done` last. Closing it early cancels the request and waits for its end.
@@ -129,6 +134,8 @@ class Zygote:
 
     async def close(self) -> None:
         """Ask it to quit, then make sure that its tree is gone."""
+        if self._starting:
+            self._starting.cancel()
         if self._peer and self.ready:
             self._send(p.Quit())
             with contextlib.suppress(TimeoutError):
@@ -137,8 +144,8 @@ class Zygote:
 
     async def _launch(self, timeout: float) -> p.Ready:
         await self._end()
-        self._stderr.clear()
-        peer = self._peer = await start_peer(self._argv, {"PYTHONUNBUFFERED": "1"})
+        self._stderr = b""
+        peer = self._peer = await start_peer(self._argv, _python_path())
         self._background(self._read_stderr(peer))
         try:
             reply = await asyncio.wait_for(self._first(peer), timeout)
@@ -198,14 +205,14 @@ class Zygote:
     def _deliver(self, line: bytes) -> None:
         reply = _decode(line)
         if reply is None:
-            self._stderr.append(f"not a reply: {line[:200]!r}")
+            self._stderr += b"not a reply: " + line[:200]
         elif not isinstance(reply, p.Ready) and (queue := self._replies.get(reply.run_id)):
             queue.put_nowait(reply)
 
     async def _read_stderr(self, peer: Peer) -> None:
         assert peer.process.stderr
         while chunk := await peer.process.stderr.read(1 << 16):
-            self._stderr.extend(chunk.decode("utf-8", "replace").splitlines())
+            self._stderr = (self._stderr + chunk)[-STDERR_BYTES:]
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -226,8 +233,16 @@ class Zygote:
             await asyncio.wait_for(peer.process.wait(), 2.0)
 
     def _error(self, message: str) -> WorkerError:
-        tail = "\n".join(self._stderr).strip()
+        tail = self._stderr.decode("utf-8", "replace").strip()
         return WorkerError(f"{message} ({' '.join(self._argv)})" + (f"\n{tail}" if tail else ""), "Run: mltutor doctor")
+
+
+def _python_path() -> dict[str, str]:
+    """Lets the worker import this package when it runs from a checkout that is not installed."""
+    root = checkout_root()
+    if root is None:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))}
 
 
 def _decode(line: bytes) -> p.Reply | None:
