@@ -5,7 +5,7 @@ from __future__ import annotations
 from tutor.core.exercise import ToolchainName
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
-from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
+from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Step, WarmTask
 from tutor.toolchains.compilers import available
 from tutor.toolchains.diagnose_cc import compiler_findings
 from tutor.toolchains.diagnose_python import syntax_findings
@@ -28,14 +28,15 @@ class CtypesToolchain:
         exercise = request.exercise
         libraries = native_libraries(exercise.build.native)
         extra = extras(libraries)
-        stages, key, outputs = (), digest(*(library.key for library in libraries)), ()
+        natives = tuple(step for library in libraries for step in library.steps)
+        stages: tuple[tuple[Step, ...], ...] = (natives,) if natives else ()
+        key = digest(*(library.key for library in libraries))
+        outputs: tuple[str, ...] = ()
         sources = compiled_sources(exercise)
         if sources:
             own = build_plan(request, Recipe(f"lib{exercise.module}.so", sources), "library")
             stages, key, outputs = own.stages, own.key, own.outputs
             extra[exercise.module] = own.artifact.path
-        elif any(library.steps for library in libraries):
-            stages = (tuple(step for library in libraries for step in library.steps),)
         artifact = Artifact("python", exercise.module, "", (str(request.source),), {}, snapshot_sources(request), extra)
         return BuildPlan(stages, artifact, key, outputs)
 

@@ -76,7 +76,8 @@ _LINK_AND_LOAD = (
     ),
     _entry(
         "undefined-c10",
-        r"undefined (?:symbol|reference)(?: to)?:? ?[`'‘]?(?P<name>_ZNK?(?:2at|3c10|5torch)\w+|(?:c10|at|torch)::[\w:]+)",
+        r"undefined (?:symbol|reference)(?: to)?:? ?[`'‘]?"
+        r"(?P<name>_ZNK?(?:2at|3c10|5torch)\w+|(?:c10|at|torch)::[\w:]+)",
         "The symbol {name} belongs to PyTorch: it was not linked, or was built for another version of it.",
         "Link torch, torch_cpu and c10, and build against the torch that you import.",
         hides=("undefined-symbol",),
@@ -89,8 +90,8 @@ _LINK_AND_LOAD = (
     ),
     _entry(
         "no-pyinit",
-        r"does not define module export function \(?(?P<name>PyInit_\w+)|dynamic module does not define \S* ?\(?(?P<alt>PyInit_\w+)",
-        "The file defines no {name}{alt}: Python calls the function named after the module.",
+        r"does not define (?:module export |init )?function:? \(?(?P<name>PyInit_\w+)",
+        "The file defines no {name}: Python calls the function named after the module.",
         "Name the init function (or PYBIND11_MODULE, #[pymodule]) as the module is imported.",
     ),
     _entry(
@@ -145,7 +146,8 @@ _CUDA = (
     ),
     _entry(
         "cuda-keyword-in-cpp",
-        r"['‘`]?__(?P<name>global|device|host|shared)__['’]? does not name a type|unknown type name ['‘`]__(?P<alt>global|device|host|shared)__",
+        r"['‘`]?__(?P<name>global|device|host|shared)__['’]? does not name a type|"
+        r"unknown type name ['‘`]__(?P<alt>global|device|host|shared)__",
         "A plain C++ compiler reads CUDA code here: __{name}{alt}__ is known to nvcc only.",
         "Move the kernel into a .cu file and leave a plain C++ function to call it.",
     ),
@@ -199,7 +201,7 @@ _RUNTIME = (
         "incompatible-arguments",
         r"(?P<name>[\w.]+\(\)): incompatible (?:function|constructor) arguments",
         "No overload of {name} takes these arguments.",
-        "Compare the types that it lists with those you passed: noconvert, a missing stl.h and dtypes are the usual causes.",
+        "Compare the listed types with those you passed: noconvert, a missing stl.h and dtypes are the usual causes.",
     ),
     _entry(
         "null-without-exception",

@@ -9,14 +9,14 @@ from pathlib import Path
 from tutor.core.errors import ContentError
 from tutor.core.protocol import Artifact
 from tutor.toolchains.base import BuildPlan, Command
-from tutor.toolchains.compilers import HEADERS, SUFFIXES, atomic, base_flags, compiler, language_flags
+from tutor.toolchains.compilers import HEADERS, SUFFIXES, Language, atomic, base_flags, compiler, language_flags
 from tutor.toolchains.packages import digest, native_root
 from tutor.toolchains.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
 class NativeLibrary:
-    """`path` of lib<name>.so in the cache, the folder of its headers, the key of its content, the words that make it."""
+    """`path` of lib<name>.so in the cache, the folder of its headers, the key of its content, what makes it."""
 
     name: str
     path: Path
@@ -45,7 +45,7 @@ def native_library(name: str) -> NativeLibrary:
     if not sources:
         raise ContentError(folder, f"there is no C library `{name}` in native/", key="native")
     chosen = compiler()
-    language = "c++" if any(SUFFIXES[f.suffix] == "c++" for f in sources) else "c"
+    language: Language = "c++" if any(SUFFIXES[f.suffix] == "c++" for f in sources) else "c"
     flags = (*base_flags(), *(language_flags(chosen, "c++") if language == "c++" else ()))
     link = ("-shared", *chosen.linker_flags, "-Wl,-z,defs", f"-Wl,-soname,lib{name}.so")
     argv = (chosen.driver(language), *flags, f"-fdebug-prefix-map={folder}=.", *link)

@@ -117,8 +117,7 @@ class Precompiled:
 
 def wanted(names: Sequence[str]) -> tuple[WarmTask, ...]:
     """Tasks that plans of this process have asked for since, by header name."""
-    tasks = tuple(t for t in _wanted.values() if t.label.rsplit(" ", 1)[-1] in names and not t.target.is_file())
-    return tasks
+    return tuple(t for t in _wanted.values() if t.label.rsplit(" ", 1)[-1] in names and not t.target.is_file())
 
 
 def rejected(output: str) -> bool:

@@ -24,7 +24,6 @@ from tutor.toolchains.native import NativeLibrary, native_libraries
 from tutor.toolchains.packages import digest, python_include
 from tutor.toolchains.pch import Header, Precompiled
 
-
 ArtifactKind = Literal["extension", "library", "torch", "python"]
 
 
