@@ -1,0 +1,44 @@
+"""Checks clang-format and rustfmt over native/ and the solutions; skips a formatter that is not installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+C_LIKE = {".c", ".h", ".cpp", ".hpp", ".cu"}
+
+
+def sources(suffixes: set[str]) -> list[Path]:
+    """Files of native/ and lessons/ with one of these suffixes."""
+    return sorted(
+        path
+        for folder in ("native", "lessons")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes and "target" not in path.parts
+    )
+
+
+def run(name: str, argv: list[str], files: list[Path]) -> int:
+    """Exit code of the formatter in check mode; 0 with a note where it is missing or has nothing to do."""
+    if shutil.which(argv[0]) is None:
+        print(f"{name}: not installed, skipped")
+        return 0
+    if not files:
+        return 0
+    code = subprocess.run([*argv, *map(str, files)], cwd=ROOT, check=False).returncode
+    print(f"{name}: {len(files)} files, {'clean' if code == 0 else 'not clean'}")
+    return code
+
+
+def main() -> int:
+    """1 when any formatter would change a file."""
+    c_like = run("clang-format", ["clang-format", "--dry-run", "--Werror"], sources(C_LIKE))
+    rust = run("rustfmt", ["rustfmt", "--check", "--edition", "2021"], sources({".rs"}))
+    return 1 if c_like or rust else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
