@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,6 +59,8 @@ _OPTIONS = [
     "-c",
     "/dev/null",
 ]
+# Bound before learner code loads.
+_clock = time.perf_counter
 _decode_result = msgspec.json.Decoder(CheckResult).decode
 
 
@@ -70,6 +73,7 @@ def run_checks(request: protocol.Check, send: Send) -> None:
         os.chdir(scratch)
         files = sorted(str(path) for path in Path(request.folder).glob("test_*.py"))
         if files:
+            _keep_bytecode_apart()
             pytest.main([*_OPTIONS, f"--rootdir={request.folder}", *files], plugins=[loop])
     finally:
         os.chdir("/")
@@ -103,6 +107,7 @@ class CheckLoop:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Announce, fork, watch, report."""
+        _use_ordinary_bytecode()
         if self.problems:
             return True
         named = _wanted(_named(session.items), self.request.only)
@@ -140,6 +145,18 @@ class CheckLoop:
         self._send(protocol.Checked(self.request.run_id, result))
 
 
+def _keep_bytecode_apart() -> None:
+    """Rewritten check files are kept for the next run, but not in the lesson's folder."""
+    sys.pycache_prefix = os.environ.get("MLTUTOR_BYTECODE")
+    sys.dont_write_bytecode = sys.pycache_prefix is None
+
+
+def _use_ordinary_bytecode() -> None:
+    """From here on imports find the bytecode of installed packages again, and write none."""
+    sys.pycache_prefix = None
+    sys.dont_write_bytecode = True
+
+
 def _report(channel: Channel, result: CheckResult) -> None:
     if channel.tampered():
         text = "descriptors that belong to the checker were closed or re-pointed"
@@ -169,12 +186,12 @@ def run_item(item: pytest.Item, name: str, context: CheckContext, snapshot: Snap
     manager.register(recorder)
     plugins = set(map(id, manager.get_plugins()))
     function = getattr(item, "obj", None)
-    started = time.perf_counter()
+    started = _clock()
     try:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
     except BaseException as error:  # noqa: BLE001 - pytest lets Exit and KeyboardInterrupt through: the learner's doing
         return _forbid(CheckResult(name, Outcome.FAIL), f"{type(error).__name__} left the check: {error}")
-    seconds = time.perf_counter() - started
+    seconds = _clock() - started
     result = judge(item, recorder.phases, context)
     touched = snapshot.replaced()
     if set(map(id, manager.get_plugins())) != plugins:

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _ALWAYS = [
@@ -45,18 +46,25 @@ _TORCH = "torch torch.testing torch.library torch.autograd.gradcheck torch.utils
 
 
 def warm_flavour(flavour: str) -> str:
-    """Import and run what `flavour` needs; returns the name of a usable GPU, or an empty string."""
+    """Import what `flavour` needs; returns the name of a usable GPU, or an empty string."""
     if "__main__" in sys.modules and sys.modules["__main__"].__spec__ is not None:
         # `python -m` runs this package's module as __main__; others that import it must find the same one.
         sys.modules.setdefault(sys.modules["__main__"].__spec__.name, sys.modules["__main__"])
     for name in _ALWAYS:
         importlib.import_module(name)
-    if flavour == "plain":
-        _warm_cython()
-    else:
-        _warm_torch()
-    _warm_pytest()
+    for name in () if flavour == "plain" else _TORCH:
+        importlib.import_module(name)
+    if flavour != "plain":
+        # A zygote that has run OpenMP hangs every child that runs it again.
+        sys.modules["torch"].set_num_threads(1)
     return gpu_name() if flavour == "cuda" else ""
+
+
+def later_steps(flavour: str) -> list[Callable[[], None]]:
+    """What else to run once: done between requests, so that the first one need not wait for it."""
+    if flavour == "plain":
+        return [_warm_pytest, _warm_cython]
+    return [_warm_pytest, _warm_autograd, _warm_opcheck]
 
 
 def gpu_name() -> str:
@@ -76,7 +84,7 @@ def _warm_cython() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "warm.pyx")
         source.write_text("def f(double[::1] x):\n    return x[0]\n", encoding="utf-8")
-        compile_quietly(str(source), str(Path(folder, "warm.c")))
+        compile_quietly(str(source), str(Path(folder, "warm.c")), shared_utility_qualified_name="_cyutility")
 
 
 def _warm_pytest() -> None:
@@ -89,17 +97,18 @@ def _warm_pytest() -> None:
         pytest.main([*options, "--import-mode=importlib", f"--rootdir={folder}", folder])
 
 
-def _warm_torch() -> None:
-    """Autograd and opcheck once: the first opcheck of a process costs seconds, later ones 0.1 s."""
-    for name in _TORCH:
-        importlib.import_module(name)
+def _warm_autograd() -> None:
     import torch
 
-    # A zygote that has run OpenMP hangs every child that runs it again.
-    torch.set_num_threads(1)
     x = torch.ones(3, requires_grad=True)
     (x * x).sum().backward()
     torch.testing.assert_close(torch.zeros(2), torch.zeros(2))
+
+
+def _warm_opcheck() -> None:
+    """The first opcheck of a process costs seconds, later ones 0.1 s."""
+    import torch
+
     library = torch.library.Library("mltutor_warm", "DEF")
     library.define("twice(Tensor x) -> Tensor")
     library.impl("twice", lambda x: x * 2, "CPU")
@@ -110,4 +119,5 @@ def _warm_torch() -> None:
     _keep.append(library)
 
 
+# A torch.library.Library unregisters its operators when it goes away.
 _keep: list[object] = []

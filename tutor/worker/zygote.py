@@ -42,7 +42,8 @@ class Run:
 class Zygote:
     """The event loop. One thread, so that a fork copies no half-held lock."""
 
-    def __init__(self, flavour: str, gpu: str, requests: int, replies: int) -> None:
+    def __init__(self, flavour: str, gpu: str, requests: int, replies: int, later: list[Callable[[], None]]) -> None:
+        self._later = later
         self._flavour, self._gpu = flavour, gpu
         self._requests, self._replies = requests, replies
         self._selector = selectors.DefaultSelector()
@@ -54,7 +55,10 @@ class Zygote:
     def serve(self) -> None:
         """Until Quit, or until the engine hangs up: then every run's tree is killed."""
         while self._open:
-            for key, _ in self._selector.select():
+            events = self._selector.select(0 if self._later else None)
+            if not events and self._later:
+                self._warm_more()
+            for key, _ in events:
                 run: Run | None = key.data
                 if run is None:
                     self._read_requests()
@@ -66,6 +70,12 @@ class Zygote:
             linux.kill_tree(run.pid)
         for row in linux.descendants(os.getpid()):
             linux.send_signal(row.pid, signal.SIGKILL)
+
+    def _warm_more(self) -> None:
+        """One more step of warming up, while nothing else is to do."""
+        self._later.pop(0)()
+        if not self._later:
+            freeze()
 
     def _read_requests(self) -> None:
         data = os.read(self._requests, _CHUNK)
@@ -238,7 +248,9 @@ def prepare_environment() -> tempfile.TemporaryDirectory[str]:
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch.name, "hypothesis")
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    sys.pycache_prefix = os.path.join(scratch.name, "pycache")
+    os.environ["MLTUTOR_BYTECODE"] = os.path.join(scratch.name, "bytecode")
+    # Lesson folders and workspaces stay free of __pycache__.
+    sys.dont_write_bytecode = True
     return scratch
 
 
@@ -256,7 +268,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         gpu = warm.warm_flavour(flavour)
         freeze()
-        zygote = Zygote(flavour, gpu, requests, replies)
+        zygote = Zygote(flavour, gpu, requests, replies, warm.later_steps(flavour))
         python = sys.version.partition(" ")[0]
         zygote.send(protocol.Ready(flavour, os.getpid(), python, time.monotonic() - born, gpu=gpu))
         try:

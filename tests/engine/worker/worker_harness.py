@@ -9,10 +9,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import tutor
 from tutor.core import protocol
+from tutor.core.verdict import CheckResult
 
 
 class ZygoteClient:
@@ -72,3 +74,40 @@ class ZygoteClient:
     def close(self) -> None:
         self.send(protocol.Quit())
         self.process.wait(20)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The extension, and where its source's marked lines are."""
+
+    artifact: protocol.Artifact
+
+    def line(self, text: str) -> int:
+        lines = Path(self.artifact.sources["planted.c"]).read_text().splitlines()
+        (number,) = [i for i, line in enumerate(lines, start=1) if text in line]
+        return number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of checks said."""
+
+    announced: tuple[str, ...]
+    results: dict[str, CheckResult]
+    done: protocol.Done
+
+    @property
+    def only(self) -> CheckResult:
+        (result,) = self.results.values()
+        return result
+
+    def codes(self, name: str) -> list[str]:
+        return [finding.code for finding in self.results[name].findings]
+
+
+def outcome(replies: list[protocol.Reply]) -> Outcome:
+    (announced,) = [r.ids for r in replies if isinstance(r, protocol.Announced)] or [()]
+    results = {r.result.id: r.result for r in replies if isinstance(r, protocol.Checked)}
+    done = replies[-1]
+    assert isinstance(done, protocol.Done)
+    return Outcome(announced, results, done)

@@ -1,0 +1,58 @@
+"""The zygote's own requests: warming, translating, and what it says without a GPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from worker_harness import ZygoteClient, outcome
+
+from tutor.core import protocol
+
+
+def test_warm_reports_what_is_missing(zygote: ZygoteClient) -> None:
+    done = outcome(zygote.finish(protocol.Warm(zygote.run_id(), modules=("no_such_module",)))).done
+    assert done.outcome == "broken"
+    assert "no_such_module" in done.message
+
+
+def test_cython_is_translated(zygote: ZygoteClient, tmp_path: Path) -> None:
+    source, output = tmp_path / "m.pyx", tmp_path / "m.c"
+    source.write_text("def f(double[::1] x):\n    return x[0]\n")
+    request = protocol.Cythonize(zygote.run_id(), str(source), str(output), "_cyutility")
+    assert outcome(zygote.finish(request)).done.outcome == "ok"
+    assert "__Pyx" in output.read_text()
+
+
+def test_cython_errors_come_as_text_and_leave_the_zygote_able(zygote: ZygoteClient, tmp_path: Path) -> None:
+    source, output = tmp_path / "m.pyx", tmp_path / "m.c"
+    source.write_text("def f(double x):\n    return x +\n")
+    request = protocol.Cythonize(zygote.run_id(), str(source), str(output))
+    done = outcome(zygote.finish(request)).done
+    assert done.outcome == "failed"
+    assert "m.pyx:2" in done.message
+    source.write_text("def f(double x):\n    return x\n")
+    again = protocol.Cythonize(zygote.run_id(), str(source), str(output), cplus=True)
+    assert outcome(zygote.finish(again)).done.outcome == "ok"
+
+
+def test_cuda_without_a_gpu_says_so(tmp_path: Path) -> None:
+    if os.path.exists("/dev/nvidiactl"):
+        pytest.skip("this machine has a GPU")
+    pytest.importorskip("torch")
+    client = ZygoteClient("cuda", tmp_path / "errors.txt")
+    try:
+        assert client.ready.gpu == ""
+        artifact = protocol.Artifact("torch", "nothing")
+        done = outcome(client.finish(protocol.Check(client.run_id(), "t", str(tmp_path), artifact), 120)).done
+        assert done.message.startswith("skipped")
+    finally:
+        client.close()
+
+
+def test_hanging_up_ends_the_zygote_and_its_runs(tmp_path: Path) -> None:
+    client = ZygoteClient("plain", tmp_path / "errors.txt")
+    assert client.process.stdin is not None
+    client.process.stdin.close()
+    assert client.process.wait(30) == 0
