@@ -1,0 +1,80 @@
+"""Verify on a small course with the real compiler and the real worker: sound exercises pass, weak ones are named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tutor.content.course import load_course
+from tutor.core.exercise import Course
+from tutor.core.verdict import Outcome
+from tutor.engine.verify import VerifyRow, verify
+from tutor.store.home import Home
+
+
+async def rows(course: Course, home: Home, bench: bool = True, jobs: int = 2) -> dict[str, VerifyRow]:
+    return {row.name: row async for row in verify(course, jobs=jobs, home=home, bench=bench)}
+
+
+def edit(course: Course, name: str, old: str, new: str) -> Course:
+    file = course.exercises[0].folder / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return load_course(course.root)
+
+
+async def test_a_sound_exercise_passes_every_row(course: Course, home: Home) -> None:
+    found = await rows(course, home)
+    assert {name: (row.outcome, row.message) for name, row in found.items()} == {
+        name: (Outcome.PASS, "")
+        for name in (
+            "folder",
+            "starter",
+            "solution",
+            "faults/wrong-start.patch",
+            "faults/typing-error.patch",
+            "faults/slow-loop.patch",
+        )
+    }
+
+
+async def test_weaknesses_are_named(course: Course, home: Home) -> None:
+    folder = course.exercises[0].folder
+    (folder / "left.txt").write_text("forgotten")
+    (folder / "hints.md").write_text("## Hint 1\nThink.\n")
+    edit(course, "exercise.toml", 'codes = ["wrong-result"]', 'codes = ["crash"]')
+    course = edit(course, "exercise.toml", 'at = "static PyObject *total("', 'at = "PyModule_Create"')
+    found = await rows(course, home, bench=False)
+    assert "left.txt" in found["folder"].message
+    assert "1 hint" in found["folder"].message
+    assert re.search("wrong-result.*declared is crash", found["starter"].message)
+    assert "add.c:4, declared is add.c:1" in found["faults/wrong-start.patch"].message
+    assert found["faults/slow-loop.patch"].outcome is Outcome.SKIPPED
+    assert found["solution"].outcome is Outcome.PASS
+
+
+async def test_an_escaping_fault_and_a_failing_solution(course: Course, home: Home) -> None:
+    course = edit(course, "test_add.py", "assert got == sum(values)", "assert got >= 0.0")
+    found = await rows(course, home, bench=False)
+    assert found["faults/wrong-start.patch"].message.startswith("escaped")
+    assert found["starter"].message == "the starter passes"
+    course = edit(course, "test_add.py", "assert got >= 0.0", "assert got < 0.0")
+    found = await rows(course, home, bench=False)
+    assert found["solution"].outcome is Outcome.FAIL
+    assert "the solution fails at check" in found["solution"].message
+
+
+async def test_what_cannot_be_built_here_is_skipped(
+    course: Course, home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tutor.toolchains.base import Availability
+    from tutor.toolchains.cext import CExtensionToolchain
+
+    monkeypatch.setattr(CExtensionToolchain, "probe", lambda self: Availability(False, missing="no gcc"))
+    found = await rows(course, home, bench=False)
+    assert found["folder"].outcome is Outcome.PASS
+    assert {row.outcome for name, row in found.items() if name != "folder"} == {Outcome.SKIPPED}
+    assert "no gcc" in found["solution"].message
