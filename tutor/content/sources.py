@@ -96,7 +96,7 @@ def _patched_name(diff: whatthepatch.patch.diffobj, raw: dict[str, bytes], patch
         for name in (path, (path or "").partition("/")[2]):
             if name in raw:
                 return str(name)
-    shown = ", ".join(path for path in paths if path) or "nothing"
+    shown = ", ".join(dict.fromkeys(path for path in paths if path)) or "nothing"
     raise ContentError(patch, f"changes {shown}, which is no file of solution/", remedy=_DIFF_REMEDY)
 
 

@@ -32,10 +32,14 @@ def show_place(
 
 
 def column_of(raw: str, finding: Finding) -> int | None:
-    """The 1-based column that a tool's output gives for the finding's line; None where it gives none."""
-    name = re.escape(finding.file)
-    gnu = re.search(rf"(?:^|[/\s]){name}:{finding.line}:(\d+)", raw, re.MULTILINE)
-    return int(gnu[1]) if gnu else None
+    """The 1-based column that a tool's output gives for the finding's line; None where it gives none.
+
+    Of several errors on one line it is that of the one with the finding's message.
+    """
+    place = rf"(?:^|[/\s]){re.escape(finding.file)}:{finding.line}:(\d+)(?::[^:\n]*: )?([^\n]*)"
+    found = [(int(column), text.strip()) for column, text in re.findall(place, raw, re.MULTILINE)]
+    same = [column for column, text in found if text and text in finding.message]
+    return same[0] if same else found[0][0] if found else None
 
 
 def _caret(line: str, column: int | None) -> str:

@@ -136,7 +136,8 @@ def _show_group(output: Output, report: Report, group: list[Finding]) -> None:
     finding = group[0]
     style = _SEVERITY_STYLES[finding.severity]
     place = (f"  {finding.place}", "bold") if finding.place else ""
-    output.text((finding.code, f"bold {style}"), place, (f"  {CODES.get(finding.code, '')}", "dim"), indent=2)
+    meaning = CODES.get(finding.code, "") if finding.code != "build" else ""
+    output.text((finding.code, f"bold {style}"), place, (f"  {meaning}", "dim"), indent=2)
     messages = list(dict.fromkeys(f"{f.message}{_gain(f)}" for f in group))
     for message in messages[:_MESSAGES]:
         output.text(message, indent=6)

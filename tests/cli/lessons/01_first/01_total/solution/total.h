@@ -1,0 +1,3 @@
+#include <stddef.h>
+
+double total(const double *values, size_t n);
