@@ -7,9 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+import fake_session as fakes
 
-from tests.ui import fakes
 from tutor.core import events as e
 from tutor.ui.app import TutorApp
 

@@ -21,6 +21,7 @@ from tutor.core.errors import TutorError
 from tutor.core.exercise import Course, Exercise
 from tutor.core.state import State
 from tutor.ui import terminal
+from tutor.ui.framework import speak_ascii
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
@@ -207,7 +208,7 @@ class TutorApp(App[int], inherit_bindings=False):
         except TutorError as error:
             self._refuse(error)
             return
-        await panel.read(text)
+        await panel.read(text, self._view.glyphs)
 
     async def _read_sources(self, exercise: Exercise) -> None:
         files = await asyncio.to_thread(self.material.learner, exercise)
@@ -239,6 +240,9 @@ def run(
 
         return Session(course, workspace, home, launcher=launcher)
 
-    app = TutorApp(connect, course, CourseMaterial(workspace), start=exercise or "")
+    signs = terminal.glyphs()
+    if signs is ASCII:
+        speak_ascii()
+    app = TutorApp(connect, course, CourseMaterial(workspace), start=exercise or "", glyphs=signs)
     result = app.run(mouse=mouse)
     return _CRASHED if result is None and app.return_code else result or 0

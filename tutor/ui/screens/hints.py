@@ -11,10 +11,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tutor.core.events import Hint
+from tutor.ui.framework import load_markdown
 from tutor.ui.host import Host
 from tutor.ui.screens.sheet import Sheet
 from tutor.ui.typeset import clean
-from tutor.ui.widgets.task import load_markdown
 
 
 class HintSheet(Sheet[None]):
@@ -39,7 +39,7 @@ class HintSheet(Sheet[None]):
         """Show hints up to `level`."""
         self.level = min(level, len(self.hints))
         scroll = self.query_one("#hints", VerticalScroll)
-        kind = await asyncio.to_thread(load_markdown)
+        kind = await asyncio.to_thread(load_markdown, self.host.view.glyphs)
         for index in range(len(scroll.children), self.level):
             text = clean(self.hints[index]).strip()
             heading = "" if text.startswith("#") else f"## Hint {index + 1}\n\n"

@@ -90,7 +90,8 @@ def table(reports: tuple[CallReport, ...], width: int, glyphs: Glyphs) -> list[C
         return []
     kind = min(max(cell_len(row.type) for row in reports) + 2, max(width // 4, 6))
     trend = 10 if any(len(row.series) > 1 for row in reports) and width >= 60 else 0
-    place = min(max(cell_len(row.place) for row in reports) + 1, width // 3) if width >= 40 else 0
+    longest = max(cell_len(row.place) for row in reports)
+    place = min(longest + 1, width // 3) if longest and width >= 40 else 0
     what = max(width - kind - trend - place - 12, 8)
     head = pad("object", what) + pad("type", kind) + pad("   per call", 12)
     lines: list[Content | str | Part] = [

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from tutor.core.exercise import Exercise
+from tutor.ui.framework import load_markdown
+from tutor.ui.glyphs import Glyphs
 from tutor.ui.typeset import clean
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
-
-
-def load_markdown() -> type[Markdown]:
-    """Textual's Markdown widget; importing it takes 0.17 s, so it is done in a thread after the first paint."""
-    from textual.widgets import Markdown
-
-    return Markdown
 
 
 class TaskPanel(VerticalScroll):
@@ -43,12 +34,12 @@ class TaskPanel(VerticalScroll):
         plain.update(clean(f"{exercise.title}\n\n{exercise.summary}"))
         plain.display = not self.query(".task-text")
 
-    async def read(self, text: str) -> None:
+    async def read(self, text: str, glyphs: Glyphs) -> None:
         """Show a Markdown text from its top; an equal one is left alone."""
         if text == self._text:
             return
         self._text = text
-        kind = await asyncio.to_thread(load_markdown)
+        kind = await asyncio.to_thread(load_markdown, glyphs)
         widget = next(iter(self.query(".task-text").results(kind)), None)
         if widget is None:
             await self.mount(kind(clean(text), classes="task-text", open_links=False))

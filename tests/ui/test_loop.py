@@ -1,0 +1,102 @@
+"""The event loop stays free, updates are gathered, and no size is too small."""
+
+import asyncio
+
+import fake_session as fakes
+import pytest
+
+from tutor.core import events as e
+from tutor.core.verdict import CheckResult, Outcome
+from tutor.ui.glyphs import ASCII
+from tutor.ui.widgets.checks import ChecksPanel
+
+
+async def test_a_key_is_answered_before_a_two_second_build_ends(stage):
+    order: list[str] = []
+    async with stage() as s:
+        handle = s.session.handle
+
+        async def noting(intent: e.Intent) -> None:
+            order.append(type(intent).__name__)
+            await handle(intent)
+
+        s.session.handle = noting
+
+        async def build() -> None:
+            s.session.feed(*fakes.started())
+            for step in range(100):
+                s.session.feed(*(e.StageStarted(1, "build", f"{step}") for _ in range(50)))
+                await asyncio.sleep(0.02)
+            order.append("built")
+            s.session.feed(e.BuildFinished(1, True))
+
+        task = asyncio.create_task(build())
+        await asyncio.sleep(0.1)
+        await s.pilot.press("k")
+        await s.pilot.press("2")
+        order.append("tab " + s.app.screen.tab)
+        await task
+        assert order == ["Stop", "tab build", "built"]
+
+
+async def test_a_flood_of_events_is_drawn_a_few_times(stage, monkeypatch):
+    drawn = 0
+    draw = ChecksPanel.draw
+
+    def counting(self, view, width):
+        nonlocal drawn
+        drawn += 1
+        return draw(self, view, width)
+
+    monkeypatch.setattr(ChecksPanel, "draw", counting)
+    async with stage((140, 40)) as s:
+        ids = tuple(f"test_{i}" for i in range(2000))
+        drawn = 0
+        s.session.feed(*fakes.started(), e.BuildFinished(1, True), e.ChecksAnnounced(1, ids))
+        s.session.feed(*(e.CheckFinished(1, CheckResult(one, Outcome.PASS, output="y" * 4000)) for one in ids))
+        await s.settle()
+        assert "2000/2000" in s.text
+        assert 1 <= drawn < 60
+
+
+async def test_equal_views_are_not_drawn_again(stage, monkeypatch):
+    async with stage((140, 40)) as s:
+        await s.play(*fakes.failing())
+        drawn: list[str] = []
+        for kind in (ChecksPanel,):
+            monkeypatch.setattr(kind, "draw", lambda self, view, width: drawn.append(self.id))
+        await s.play(e.WatchStatus("poll", "NFS"), e.SaveSeen("capi-refs", "collate.c", fakes.NOW))
+        assert "watching by poll (NFS)" in s.text
+        assert drawn == []
+
+
+@pytest.mark.parametrize("scene", [fakes.failing, fakes.passing, fakes.build_error])
+async def test_any_size_is_survived(stage, scene):
+    async with stage((140, 40)) as s:
+        await s.play(*scene(), *fakes.preparing())
+        for width, height in ((20, 5), (1, 1), (80, 24), (300, 9), (20, 5), (119, 16), (140, 40)):
+            await s.pilot.resize_terminal(width, height)
+            await s.settle()
+            for key in ("2", "3", "4", "5", "1"):
+                await s.pilot.press(key)
+        assert "Lessons" in s.text
+        await s.pilot.resize_terminal(20, 5)
+        for key in ("question_mark", "escape", "d", "escape", "h", "h", "escape", "slash", "escape", "x", "n", "o"):
+            await s.press(key)
+        await s.pilot.resize_terminal(80, 24)
+        await s.settle()
+
+
+async def test_without_utf8_every_sign_is_ascii(stage):
+    async with stage((140, 40), ASCII) as s:
+        await s.play(*fakes.passing(), *fakes.preparing())
+        # Scrollbars are switched for the whole process, by run().
+        assert {sign for sign in s.text if ord(sign) > 126} <= set("▁▂▃▄▅▆▇")
+        assert "+ PASS" in s.text
+
+
+async def test_our_own_bugs_crash_loudly(stage):
+    with pytest.raises(ZeroDivisionError):
+        async with stage() as s:
+            s.session.refuse = ZeroDivisionError("a defect of ours")
+            await s.press("r")
