@@ -92,21 +92,22 @@ def test_numpy_strides_become_element_strides(built, rng, kind):
     assert view.data == array.ctypes.data, f"{kind}: the view begins {view.data - array.ctypes.data} bytes off"
 
 
+SHAPES = [(), (1,), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (1, 7, 1, 2), (4, 0, 3), (0,)]
 PARTS = [slice(1, 5), slice(None, None, 2), slice(1, None, 3), slice(None, None, -1), slice(5, 1, -2), slice(6, 2, -3)]
 
 
 @pytest.mark.finds("layout", at="slice")
 @pytest.mark.parametrize("dim", [0, 1])
-@pytest.mark.parametrize("part", PARTS, ids=str)
-def test_a_slice_begins_and_steps_right(built, rng, part, dim):
+def test_a_slice_begins_and_steps_right(built, rng, dim):
     array = matrix(rng, 7, 8)
     require(built, array)
-    got = sliced(built, view_of(built, array), dim, part)
-    want = array[part] if dim == 0 else array[:, part]
-    offset = (got.data - want.ctypes.data) // 4
-    assert got.shape[dim] == want.shape[dim], f"{part}: {got.shape[dim]} elements, want {want.shape[dim]}"
-    assert offset == 0, f"{part} of dimension {dim}: begins {offset} elements off"
-    assert got.layout == layout_of(want), f"{part}: (shape, strides) is {got.layout}, want {layout_of(want)}"
+    for part in PARTS:
+        got = sliced(built, view_of(built, array), dim, part)
+        want = array[part] if dim == 0 else array[:, part]
+        offset = (got.data - want.ctypes.data) // 4
+        assert got.shape[dim] == want.shape[dim], f"{part}: {got.shape[dim]} elements, want {want.shape[dim]}"
+        assert offset == 0, f"{part} of dimension {dim}: begins {offset} elements off"
+        assert got.layout == layout_of(want), f"{part}: (shape, strides) is {got.layout}, want {layout_of(want)}"
 
 
 @pytest.mark.finds("layout", at="slice")
@@ -120,23 +121,23 @@ def test_a_slice_of_a_slice_multiplies_the_strides(built, rng):
 
 
 @pytest.mark.finds("layout", at="slice")
-@pytest.mark.parametrize("part", [slice(3, 3), slice(5, 2), slice(9, None), slice(0, 3, -1), slice(7, 7, 2)], ids=str)
-def test_an_empty_slice_has_no_elements(built, rng, part):
+def test_an_empty_slice_has_no_elements(built, rng):
     array = matrix(rng, 7, 3)
     require(built, array)
-    got = sliced(built, view_of(built, array), 0, part)
-    assert got.shape[0] == 0, f"{part} of 7: {got.shape[0]} elements, want 0"
+    for part in (slice(3, 3), slice(5, 2), slice(9, None), slice(0, 3, -1), slice(7, 7, 2)):
+        got = sliced(built, view_of(built, array), 0, part)
+        assert got.shape[0] == 0, f"{part} of 7: {got.shape[0]} elements, want 0"
 
 
 @pytest.mark.finds("layout", at="transpose")
-@pytest.mark.parametrize(("a", "b"), [(0, 1), (0, 2), (2, 1), (1, 1)])
-def test_transposing_swaps_shape_and_strides(built, rng, a, b):
+def test_transposing_swaps_shape_and_strides(built, rng):
     array = matrix(rng, 2, 3, 4)
     require(built, array)
-    out = View()
-    built.view_transpose(view_of(built, array), out, a, b)
-    want = layout_of(np.swapaxes(array, a, b))
-    assert out.layout == want, f"dimensions {a} and {b}: (shape, strides) is {out.layout}, want {want}"
+    for a, b in ((0, 1), (0, 2), (2, 1), (1, 1)):
+        out = View()
+        built.view_transpose(view_of(built, array), out, a, b)
+        want = layout_of(np.swapaxes(array, a, b))
+        assert out.layout == want, f"dimensions {a} and {b}: (shape, strides) is {out.layout}, want {want}"
 
 
 def require(built, array):
@@ -154,7 +155,9 @@ def test_any_layout_sums_right(built, rng, variants, kind):
         assert got == want, f"{label} array of shape {array.shape}, strides {array.strides}: sum {got}, want {want}"
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (1, 7, 1, 2), (4, 0, 3), (0,)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (1, 7, 1, 2), (4, 0, 3), (0,)], ids=str
+)
 def test_zero_to_four_dimensions_sum_right(built, rng, shape):
     array = matrix(rng, *shape)
     require(built, array)
@@ -199,28 +202,28 @@ def test_any_chain_of_operations_agrees_with_numpy(built, data):
 
 @pytest.mark.finds("out-of-bounds", at="sum")
 @pytest.mark.parametrize("side", ["after", "before"])
-@pytest.mark.parametrize("shape", [(3, 5), (4, 8), (1, 1), (0, 4)], ids=str)
-def test_no_element_outside_is_read(built, rng, guard, side, shape):
-    array = guard.array(matrix(rng, *shape), side=side)
-    require(built, array)
-    for label, view in (("", array), (", reversed", array[::-1, ::-1])):
-        got = built.view_sum(view_of(built, view))
-        if got != total(array):
-            raise Defects(Finding("wrong-result", f"shape {shape}{label}: sum {got}, want {total(array)}"))
+def test_no_element_outside_is_read(built, rng, guard, side):
+    for shape in ((3, 5), (4, 8), (1, 1), (0, 4)):
+        array = guard.array(matrix(rng, *shape), side=side)
+        require(built, array)
+        for label, view in (("", array), (", reversed", array[::-1, ::-1])):
+            got = built.view_sum(view_of(built, view))
+            if got != total(array):
+                raise Defects(Finding("wrong-result", f"shape {shape}{label}: sum {got}, want {total(array)}"))
 
 
 @pytest.mark.finds("out-of-bounds", at="slice")
-@pytest.mark.parametrize("part", [slice(1, None, 2), slice(None, None, 3), slice(None, None, -2)], ids=str)
-def test_a_slice_stays_inside(built, rng, guard, part):
-    array = guard.array(matrix(rng, 8), side="before" if (part.step or 1) < 0 else "after")
-    require(built, array)
-    got = sliced(built, view_of(built, array), 0, part)
-    first = (got.data - array.ctypes.data) // 4
-    last = first + (got.shape[0] - 1) * got.strides[0]
-    assert {first, last} <= set(range(8)), f"[{part}] of 8 elements: reaches from element {first} to element {last}"
-    summed = built.view_sum(got)
-    if summed != total(array[part]):
-        raise Defects(Finding("wrong-result", f"[{part}]: sum {summed}, want {total(array[part])}"))
+def test_a_slice_stays_inside(built, rng, guard):
+    for part in (slice(1, None, 2), slice(None, None, 3), slice(None, None, -2)):
+        array = guard.array(matrix(rng, 8), side="before" if (part.step or 1) < 0 else "after")
+        require(built, array)
+        got = sliced(built, view_of(built, array), 0, part)
+        first = (got.data - array.ctypes.data) // 4
+        last = first + (got.shape[0] - 1) * got.strides[0]
+        assert {first, last} <= set(range(8)), f"[{part}] of 8 elements: reaches from element {first} to element {last}"
+        summed = built.view_sum(got)
+        if summed != total(array[part]):
+            raise Defects(Finding("wrong-result", f"[{part}]: sum {summed}, want {total(array[part])}"))
 
 
 @pytest.mark.finds("numerics", at="sum")
@@ -245,16 +248,17 @@ def test_a_sum_copies_nothing(built, memory, kind):
     assert extra < array.size, f"the sum of {array.size * 4:,} bytes took {extra:,} bytes more: it must copy nothing"
 
 
-@pytest.mark.finds("memory-leak", at="sum")
-def test_no_operation_leaks(built, rng, memory):
+OPERATIONS = {"slice": (0, 1, 9, 2), "transpose": (0, 1), "sum": ()}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.finds("memory-leak", at=name)) for name in OPERATIONS]
+)
+def test_no_operation_leaks(built, rng, memory, name):
     array = matrix(rng, 16, 16)
-
-    def work():
-        out = View()
-        built.view_transpose(sliced(built, view_of(built, array), 0, slice(1, None, 2)), out, 0, 1)
-        return built.view_sum(out)
-
-    memory.leak(work)
+    require(built, array)
+    out = () if name == "sum" else (View(),)
+    memory.leak(getattr(built, f"view_{name}"), view_of(built, array), *out, *OPERATIONS[name])
 
 
 def test_the_array_is_only_read(built, rng):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import gc
 import operator
 import sys
 import weakref
@@ -17,8 +15,6 @@ from hypothesis import strategies as st
 
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
-
-
 
 
 class Clip:
@@ -104,12 +100,6 @@ def test_a_call_gives_back_every_reference(built, refs, rng, kind, count, size):
     refs(built.collate, kind(fresh_pairs(rng, count)), size)
 
 
-def swallow(collate, pairs, size):
-    """A call that fails. That it does, and with which exception, is for other checks."""
-    with contextlib.suppress(TypeError, Angry, SystemError):
-        collate(pairs, size)
-
-
 def refuse():
     raise Angry("no score today")
 
@@ -122,12 +112,21 @@ def bad_item(kind):
 
 
 @pytest.mark.finds("ref-leak", at="collate")
-@pytest.mark.parametrize("kind", ["score is no number", "score raises", "not a pair", "not a tuple"])
-@pytest.mark.parametrize("place", [0, 2, 3, 6])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        ("score is no number", 0),
+        ("score is no number", 2),
+        ("score is no number", 3),
+        ("score raises", 6),
+        ("not a pair", 4),
+        ("not a tuple", 3),
+    ],
+)
 def test_a_failing_call_gives_back_every_reference(built, refs, rng, kind, place):
     pairs = fresh_pairs(rng, 7)
     pairs[place] = bad_item(kind)
-    refs(swallow, built.collate, pairs, 3)
+    refs(built.collate, pairs, 3)  # a call that raises is counted like any other
 
 
 @pytest.mark.parametrize("kind", ["score is no number", "not a pair", "not a tuple"])
@@ -150,10 +149,8 @@ def test_something_without_items_raises_a_type_error(built):
 
 @pytest.mark.finds("exception-contract", at="collate")
 @pytest.mark.parametrize("kind", ["score is no number", "score raises", "not a pair", "not a tuple"])
-@pytest.mark.parametrize("place", [0, 4])
-def test_a_failure_is_null_with_an_exception_set(built, rng, kind, place):
-    pairs = fresh_pairs(rng, 5)
-    pairs[place] = bad_item(kind)
+def test_a_failure_is_null_with_an_exception_set(built, rng, kind):
+    pairs = [*fresh_pairs(rng, 4), bad_item(kind)]
     complaint = ""
     try:
         built.collate(pairs, 2)
@@ -164,10 +161,20 @@ def test_a_failure_is_null_with_an_exception_set(built, rng, kind, place):
     assert not complaint, f"an item that is bad ({kind}): {complaint}"
 
 
-def immortal(result):
-    """Never free `result`: it may hold pointers to freed objects, and the check must live to say so."""
-    gc.disable()
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(result))
+def slots(items):
+    """The pointers of a list as an array, without touching what they point to (`ob_item` follows `ob_size`)."""
+    place = ctypes.c_void_p.from_address(id(items) + object.__basicsize__ + ctypes.sizeof(ctypes.c_ssize_t))
+    return (ctypes.c_void_p * len(items)).from_address(place.value) if items else ()
+
+
+def heal(result, alive):
+    """Put None where the result points to a freed object, so that the check lives to say so; returns how many."""
+    places = [(array, i) for ids, _ in result for array in [slots(ids)] for i in range(len(array))]
+    dead = [(array, i) for array, i in places if array[i] is None or not alive(array[i])]
+    for array, i in dead:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
+        array[i] = id(None)
+    return len(dead)
 
 
 def expect_batches(result, count):
@@ -179,56 +186,46 @@ def expect_batches(result, count):
 @pytest.mark.finds("borrowed-return", at="collate")
 def test_the_batches_keep_their_ids_alive(built, rng):
     pairs = fresh_pairs(rng, 7)
-    watched = [weakref.ref(pair[0]) for pair in pairs]
+    watched = {id(pair[0]): weakref.ref(pair[0]) for pair in pairs}
     result = built.collate(pairs, 3)
-    immortal(result)
     expect_batches(result, 3)
     pairs.clear()
-    dead = [place for place, watch in enumerate(watched) if watch() is None]
-    assert not dead, f"the ids at {dead} were freed although the result holds them: a list item needs its own reference"
+    dead = heal(result, lambda address: address in watched and watched[address]() is not None)
+    assert not dead, f"{dead} of 7 ids were freed although the result holds them: each place needs its own reference"
 
 
 @pytest.mark.finds("borrowed-return", at="collate")
 def test_the_batches_own_their_scores(built, rng):
-    pairs = fresh_pairs(rng, 5)
-    ballast = [pair[1] for pair in pairs] * 50
-    before = [sys.getrefcount(pair[1]) for pair in pairs]
+    scores = [pair[1] for pair in fresh_pairs(rng, 5)]
+    pairs = [(Clip(), score) for score in scores]
+    before = [sys.getrefcount(score) for score in scores]
     result = built.collate(pairs, len(pairs))
-    immortal(result)
-    gained = [sys.getrefcount(pair[1]) - old for pair, old in zip(pairs, before, strict=True)]
+    after = [sys.getrefcount(score) for score in scores]
+    gained = [now - old for now, old in zip(after, before, strict=True)]
     expect_batches(result, 1)
     # A new float per score is as right as a new reference to the old one.
-    owed = [int(mine is pair[1]) for mine, pair in zip(result[0][1], pairs, strict=True)]
-    assert all(map(operator.ge, gained, owed)), f"the result holds scores without owning them: references gained {gained}, held {owed}"
-    assert len(ballast) == 250
+    owed = [int(mine is score) for mine, score in zip(result[0][1], scores, strict=True)]
+    for score, got, want in zip(scores, gained, owed, strict=True):
+        for _ in range(want - got):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(score))
+    text = f"the result holds scores that it does not own: references gained {gained}, held {owed}"
+    assert all(map(operator.ge, gained, owed)), text
 
 
 @pytest.mark.finds("use-after-free", at="collate")
-@pytest.mark.parametrize("place", [0, 1, 4, 5])
+@pytest.mark.parametrize("place", [0, 5])
 def test_a_score_may_empty_the_list_of_pairs(built, place):
-    """`__float__` is any Python code: here it empties the list. Ending early, or an exception, is fine; a dead id isn't."""
+    """`__float__` is any Python code, here it empties the list. To end early or to raise is fine; a dead id is not."""
     pairs: list = []
     for number in range(6):
         pairs.append((Clip(), Score(float(number), pairs.clear if number == place else None)))
     watched = {id(pair[0]): weakref.ref(pair[0]) for pair in pairs}
-    gc.disable()
     try:
         result = built.collate(pairs, 4)
     except (RuntimeError, IndexError, TypeError):
         return
-    immortal(result)
-    held = [address for ids, _ in result for address in addresses(ids)]
-    if None in held:
-        raise Defects(Finding("wrong-result", "a list in the result has an empty place (NULL)"))
-    dead = [address for address in held if address not in watched or watched[address]() is None]
-    assert not dead, f"{len(dead)} ids in the result were freed: you used an item after Python code had run"
-
-
-def addresses(items):
-    """The pointers of a list, read without touching what they point to (`ob_item` follows `ob_size`)."""
-    word = ctypes.sizeof(ctypes.c_void_p)
-    first = ctypes.c_void_p.from_address(id(items) + object.__basicsize__ + word).value
-    return list((ctypes.c_void_p * len(items)).from_address(first)) if items else []
+    dead = heal(result, lambda address: address in watched and watched[address]() is not None)
+    assert not dead, f"{dead} ids in the result are gone: an item was used after Python code had run that may free it"
 
 
 def test_the_caller_keeps_its_pairs(built, rng):

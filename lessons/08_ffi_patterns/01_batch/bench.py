@@ -65,7 +65,5 @@ def predicted(built, api, tokens, seconds, rows):
 CASES = {
     "chunk-4096": Case(make=make, prepare=prepare, learner=stream(4096), baseline=per_item, baseline_built=True),
     "chunk-64": Case(make=make, prepare=prepare, learner=stream(64), baseline=per_item, baseline_built=True),
-    "predicted": Case(
-        make=make, prepare=prepare_predicted, learner=measured, baseline=predicted, baseline_built=True
-    ),
+    "predicted": Case(make=make, prepare=prepare_predicted, learner=measured, baseline=predicted, baseline_built=True),
 }
