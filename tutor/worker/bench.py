@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import random
 import time
 from collections.abc import Callable
@@ -25,11 +24,14 @@ from tutor.worker.sides import Sample, Timing, serve_side
 
 Send = Callable[[protocol.Reply], None]
 
+Pair = tuple[float, float]
+
 SAMPLE_SECONDS = 1.5e-3
 UNTIMED_SECONDS = 0.03
 MOST_CALLS = 1000
 _TELL_EVERY = 0.1
-_WARM_SAMPLES = 2
+_CALIBRATIONS = 8
+_CLOCK_EXCESS = 3e-3
 
 
 class Stopped(Exception):
@@ -80,8 +82,8 @@ class Measurement:
         self._contended = contended
         self._watch = Watch()
         self._seed = request.seed or fresh_seed()
-        self._mine: list[float] = []
-        self._theirs: list[float] = []
+        self._pairs: list[Pair] = []
+        self._disturbed: list[Pair] = []
         self._windows: list[tuple[float, float]] = []
         self._opened = 0.0
 
@@ -130,8 +132,10 @@ class Measurement:
 
     def _check_clock(self) -> None:
         """A side whose clock runs slower than the supervisor's has tampered with it."""
-        off = [window for window, said in self._windows if window > 2 * said + 2e-3]
-        if len(self._windows) >= stats.MIN_PAIRS and len(off) > len(self._windows) / 2:
+        # The least excess of all samples: a busy machine delays some of them, a slow clock makes every one short.
+        excess = min((window - said for window, said in self._windows), default=0.0)
+        usual = median(said for _, said in self._windows) if self._windows else 0.0
+        if len(self._windows) >= stats.MIN_PAIRS and excess > max(_CLOCK_EXCESS, usual):
             text = "the times that the benchmark measured are shorter than the time that passed"
             name = f"benchmark {self._wanted.case}"
             raise Stopped(CheckResult(name, Outcome.FAIL, text, findings=(Finding("forbidden", text),)))
@@ -148,52 +152,59 @@ class Measurement:
         Also the warm-up: nothing measured here counts.
         """
         count = other = 1
-        for _ in range(12):
+        for attempt in range(_CALIBRATIONS):
             timing = self._sample(learner, count, 1 if rival else other)
             theirs = self._sample(rival, other, 1).learner if rival else timing.baseline
             # An untimed baseline call goes with every learner's call beyond the timed ones: it says what is right.
             untimed = timing.make * 2 + timing.verify / count
             most = max(1, min(MOST_CALLS, int(UNTIMED_SECONDS / max(untimed, 1e-6))))
-            new = min(most, _calls_for(timing.learner)), min(most, _calls_for(theirs))
-            grown = min(new[0], count * 4), min(new[1], other * 4)
-            if grown[0] <= count and grown[1] <= other:
+            new = min(most, count * 16, _calls_for(timing.learner)), min(most, other * 16, _calls_for(theirs))
+            # The first samples are cold: they may only end this when one call fills a sample anyway.
+            settled = all(old / 2 <= wanted <= old * 2 for old, wanted in zip((count, other), new, strict=True))
+            if settled and (attempt >= 2 or min(timing.learner, theirs) > SAMPLE_SECONDS):
                 break
-            count, other = max(count, grown[0]), max(other, grown[1])
-        for _ in range(_WARM_SAMPLES):
-            self._sample(learner, count, 1 if rival else other)
+            count, other = new
         return count, other
 
-    def _pair(self, learner: Child, rival: Child | None, counts: tuple[int, int]) -> tuple[float, float]:
+    def _pair(self, learner: Child, rival: Child | None, counts: tuple[int, int]) -> tuple[Pair, bool]:
+        """Seconds a call of both sides, and whether the kernel interrupted one of them."""
         count, other = counts
         if rival is None:
             timing = self._sample(learner, count, other)
-            return timing.learner, timing.baseline
-        if self._order.random() < 0.5:
-            mine = self._sample(learner, count, 1).learner
-            return mine, self._sample(rival, other, 1).learner
-        theirs = self._sample(rival, other, 1).learner
-        return self._sample(learner, count, 1).learner, theirs
+            return (timing.learner, timing.baseline), timing.disturbed
+        sides = [(learner, count), (rival, other)]
+        first = int(self._order.random() < 0.5)
+        timings = {}
+        for index in (first, 1 - first):
+            child, calls = sides[index]
+            timings[index] = self._sample(child, calls, 1)
+        return (timings[0].learner, timings[1].learner), timings[0].disturbed or timings[1].disturbed
 
     def _take_pairs(self, learner: Child, rival: Child | None, counts: tuple[int, int], send: Send) -> BenchResult:
         wanted, budget = self._wanted, self._request.budget_seconds
         started = told = time.monotonic()
         while True:
-            mine, theirs = self._pair(learner, rival, counts)
-            self._mine.append(mine)
-            self._theirs.append(theirs)
-            ratio = stats.paired_ratio(self._mine, self._theirs)
+            pair, disturbed = self._pair(learner, rival, counts)
+            (self._disturbed if disturbed else self._pairs).append(pair)
             now = time.monotonic()
-            if stats.enough(ratio, wanted.target, wanted.gold):
+            late = now - started > budget
+            very_late = now - started > 3 * budget
+            if late and (very_late or len(self._pairs) + len(self._disturbed) >= stats.MIN_PAIRS):
                 break
-            if now - started > (budget if ratio.pairs >= stats.MIN_PAIRS else 3 * budget):
+            if len(self._pairs) < 3:
+                continue
+            if stats.enough(_ratio(self._pairs), wanted.target, wanted.gold):
                 break
-            if now - told >= _TELL_EVERY and ratio.pairs > 2:
+            if now - told >= _TELL_EVERY:
                 told = now
-                send(protocol.Benched(self._request.run_id, self._result(ratio, counts, final=False), False))
-        return self._result(ratio, counts, final=True)
+                send(protocol.Benched(self._request.run_id, self._result(counts, final=False), False))
+        if len(self._pairs) < stats.MIN_PAIRS:
+            # Calls too long, or a machine too busy, to ever get a core undisturbed: the interval shows it.
+            self._pairs += self._disturbed
+        return self._result(counts, final=True)
 
-    def _result(self, ratio: stats.Ratio, counts: tuple[int, int], *, final: bool) -> BenchResult:
-        wanted = self._wanted
+    def _result(self, counts: tuple[int, int], *, final: bool) -> BenchResult:
+        wanted, ratio = self._wanted, _ratio(self._pairs)
         met = stats.meets(ratio, wanted.target) if final and ratio.pairs >= stats.MIN_PAIRS else None
         return BenchResult(
             wanted.case,
@@ -205,8 +216,8 @@ class Measurement:
             met,
             wanted.gold,
             wanted.gated,
-            median(self._mine),
-            median(self._theirs),
+            median(mine for mine, _ in self._pairs),
+            median(theirs for _, theirs in self._pairs),
             self._request.against_name if self._request.against else "baseline",
             ratio.pairs,
             self._note(ratio, counts, met) if final else "",
@@ -216,11 +227,15 @@ class Measurement:
         parts = [f"{ratio.pairs} pairs of {counts[0]} and {counts[1]} calls", "one torch thread, collector off"]
         if met is None:
             parts.append(f"too noisy to say: 95 % between {ratio.low:.2f} and {ratio.high:.2f}")
+        if len(self._disturbed) > len(self._pairs) / 4:
+            parts.append(f"{len(self._disturbed)} pairs were interrupted by other work on this machine")
         if self._contended:
             parts.append("contended: another benchmark held this GPU")
-        elif os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5:
-            parts.append("the machine is busy with other work")
         return ", ".join(parts)
+
+
+def _ratio(pairs: list[Pair]) -> stats.Ratio:
+    return stats.paired_ratio([mine for mine, _ in pairs], [theirs for _, theirs in pairs])
 
 
 def _calls_for(seconds: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,11 @@ _clock = time.perf_counter_ns
 _monotonic = time.monotonic
 
 
+def _switches(usage: Callable[[int], Any] = resource.getrusage, who: int = resource.RUSAGE_THREAD) -> int:
+    """How often this thread has been made to give up its core."""
+    return int(usage(who).ru_nivcsw)
+
+
 class Sample(msgspec.Struct, frozen=True):
     """Time `count` calls of the learner's side and `baseline_count` of the baseline, each on inputs of its own."""
 
@@ -40,12 +46,19 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Seconds a call of both sides (baseline 0 when not timed), and seconds that making a pair of inputs took."""
+    """Seconds a call of both sides, and seconds that making an input and verifying all outputs took.
+
+    disturbed: the kernel took the core away during the timed part, so the times say more about others than about it.
+    """
 
     learner: float
     baseline: float
     make: float
     verify: float
+    disturbed: bool = False
+
+
+Timed = tuple[list[Any], float]
 
 
 class WrongOutput(Exception):
@@ -64,15 +77,19 @@ class Side:
         """One interleaved pair; raises WrongOutput, or whatever the learner's code raises."""
         case, both = self._case, max(wanted.count, wanted.baseline_count)
         start = _clock()
-        raw = [_make(case, wanted.seed, i) for i in range(both)]
-        others = [_make(case, wanted.seed, i) for i in range(both)]
+        # In turn, so that the caches hold as much of the one side's inputs as of the other's.
+        pairs = [(_make(case, wanted.seed, i), _make(case, wanted.seed, i)) for i in range(both)]
+        raw, others = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         made = (_clock() - start) / 1e9 / both
         mine = [case.prepare(self._built, inputs) for inputs in raw] if case.prepare else raw
         theirs = self._baseline_inputs(others)
-        learner, baseline = self._run_learner(mine[: wanted.count]), self._run_baseline(theirs[: wanted.baseline_count])
+        learner = self._runner(case.learner, [(self._built, *inputs) for inputs in mine[: wanted.count]])
+        baseline = self._runner(case.baseline, theirs[: wanted.baseline_count])
         order = (learner, baseline) if wanted.learner_first else (baseline, learner)
         with _quiet_collector():
+            switches = _switches()
             timed = {run: run() for run in order}
+            disturbed = _switches() > switches
         got, learner_seconds = timed[learner]
         want, baseline_seconds = timed[baseline]
         start = _clock()
@@ -80,21 +97,8 @@ class Side:
         for i, output in enumerate(got):
             self._verify(raw[i], others[i], output, want[i])
         verified = (_clock() - start) / 1e9
-        return Timing(
-            learner_seconds / max(1, wanted.count), baseline_seconds / max(1, wanted.baseline_count), made, verified
-        )
-
-    def _run_learner(self, inputs: list[tuple[Any, ...]]) -> Callable[[], tuple[list[Any], float]]:
-        call, built = self._case.learner, self._built
-        arguments = [(built, *each) for each in inputs]
-
-        def run() -> tuple[list[Any], float]:
-            self._channel.send("begin", None)
-            outputs, seconds = self._timed(call, arguments)
-            self._channel.send("end", seconds)
-            return outputs, seconds
-
-        return run
+        mine_each, theirs_each = learner_seconds / len(got), baseline_seconds / wanted.baseline_count
+        return Timing(mine_each, theirs_each, made, verified, disturbed)
 
     def _baseline_inputs(self, inputs: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         case, built = self._case, self._built
@@ -102,8 +106,16 @@ class Side:
             return [(built, *(case.prepare(built, each) if case.prepare else each)) for each in inputs]
         return [case.prepare_baseline(each) for each in inputs] if case.prepare_baseline else inputs
 
-    def _run_baseline(self, inputs: list[tuple[Any, ...]]) -> Callable[[], tuple[list[Any], float]]:
-        return lambda: self._timed(self._case.baseline, inputs)
+    def _runner(self, call: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> Callable[[], Timed]:
+        """Both sides tell the supervisor alike when they begin and end: what that disturbs, it disturbs in both."""
+
+        def run() -> Timed:
+            self._channel.send("begin", None)
+            outputs, seconds = self._timed(call, arguments)
+            self._channel.send("end", seconds)
+            return outputs, seconds
+
+        return run
 
     def _verify(self, inputs: tuple[Any, ...], others: tuple[Any, ...], got: Any, want: Any) -> None:
         case = self._case
