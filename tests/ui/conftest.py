@@ -74,7 +74,7 @@ def stage(tmp_path: Path):
         app = TutorApp(
             lambda: session, fakes.course(), material, start="capi-refs", glyphs=glyphs, now=lambda: fakes.NOW
         )
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             made = Stage(app, session, pilot)
             await pilot.pause(0.1)
             await made.settle()
@@ -82,4 +82,3 @@ def stage(tmp_path: Path):
         assert session.closed
 
     return open_app
-

@@ -96,7 +96,10 @@ async def test_without_utf8_every_sign_is_ascii(stage):
 
 
 async def test_our_own_bugs_crash_loudly(stage):
-    with pytest.raises(ZeroDivisionError):
+    async def breaking() -> None:
         async with stage() as s:
             s.session.refuse = ZeroDivisionError("a defect of ours")
             await s.press("r")
+
+    with pytest.raises(ZeroDivisionError):
+        await breaking()

@@ -31,7 +31,6 @@ from tutor.ui.screens.main import MainScreen
 from tutor.ui.theme import MLTUTOR
 from tutor.ui.typeset import clean
 from tutor.ui.view import View
-from tutor.ui.widgets.task import TaskPanel
 
 if TYPE_CHECKING:
     from tutor.store.home import Home
@@ -70,6 +69,7 @@ class TutorApp(App[int], inherit_bindings=False):
         self.material = material
         self._now = now
         self._view = View(State(), course, glyphs=glyphs or terminal.glyphs(), now=now(), connected=False)
+        self._main = MainScreen(self, course)
         self._start = start
         self._link = Link(connect, self._receive, self._refuse, self._crash)
         self._notable: list[e.Event] = []
@@ -82,11 +82,11 @@ class TutorApp(App[int], inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen is the first."""
-        return MainScreen(self, self._view.course)
+        return self._main
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries."""
-        return commands(self.screen_stack[0])
+        return commands(self._main)
 
     def on_mount(self) -> None:
         """Restore the terminal on signals; the session starts after the first paint."""
@@ -160,8 +160,7 @@ class TutorApp(App[int], inherit_bindings=False):
     def _tick(self) -> None:
         """Show what has gathered; between events only the elapsed time of a run moves."""
         self._view = replace(self._view, now=self._now())
-        main = self.screen_stack[0]
-        assert isinstance(main, MainScreen)
+        main = self._main
         if not self._due:
             if self._view.running:
                 main.tick(self._view)
@@ -185,9 +184,7 @@ class TutorApp(App[int], inherit_bindings=False):
             case e.FilesReplaced(label=label):
                 self.tell(f"your file is now: {label}", "u takes it back")
             case e.RunFinished(verdict=verdict) if self._view.run and self._view.run.verdict is verdict:
-                main = self.screen_stack[0]
-                assert isinstance(main, MainScreen)
-                main.follow(verdict.stage)
+                self._main.follow(verdict.stage)
             case e.Notice():
                 self.tell(event.text, event.remedy, event.level)
 
@@ -201,7 +198,7 @@ class TutorApp(App[int], inherit_bindings=False):
         exercise = next((one for one in self._view.course.exercises if one.id == name), None)
         if exercise is None:
             return
-        panel = self.screen_stack[0].query_one(TaskPanel)
+        panel = self._main.reading
         panel.announce(exercise)
         try:
             text = await asyncio.to_thread(self.material.readme, exercise)

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from tutor.ui.keys import ACTIONS, shown
 
 
-def commands(screen: Screen[object]) -> Iterable[SystemCommand]:
+def commands(screen: Screen[None]) -> Iterable[SystemCommand]:
     """One entry an action, run as if its key had been pressed on `screen`."""
     for action in ACTIONS:
         if action.name == "app.command_palette":

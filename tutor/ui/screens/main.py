@@ -43,22 +43,26 @@ class MainScreen(ExerciseActions):
         self.zoomed = False
         self.lessons_hidden = False
         self.tab = "task"
+        # Held here, not looked up: a tick may still come while the screen is being taken down.
+        self.lessons, self.reading = LessonTree(course, id="lessons"), TaskPanel(id="task")
+        self.panels: dict[str, Panel] = {
+            "build": BuildPanel("build"),
+            "checks": ChecksPanel("checks"),
+            "speed": SpeedPanel("speed"),
+            "references": ReferencesPanel("references"),
+        }
+        self.column = Vertical(*self.panels.values(), id="panels")
+        self.top, self.tab_bar, self.key_bar = Bar("title"), Bar("tabs"), Bar("keys")
+        self.verdict, self.status = VerdictBanner("verdict"), StatusLine("status")
 
     def compose(self) -> ComposeResult:
         """Title, tabs, columns, verdict, status, keys."""
-        yield Bar(id="title")
-        yield Bar(id="tabs")
-        with Horizontal(id="columns"):
-            yield LessonTree(self.course, id="lessons")
-            yield TaskPanel(id="task")
-            with Vertical(id="panels"):
-                yield BuildPanel(id="build")
-                yield ChecksPanel(id="checks")
-                yield SpeedPanel(id="speed")
-                yield ReferencesPanel(id="references")
-        yield VerdictBanner(id="verdict")
-        yield StatusLine(id="status")
-        yield Bar(id="keys")
+        yield self.top
+        yield self.tab_bar
+        yield Horizontal(self.lessons, self.reading, self.column, id="columns")
+        yield self.verdict
+        yield self.status
+        yield self.key_bar
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
@@ -70,24 +74,23 @@ class MainScreen(ExerciseActions):
         self.set_class(tabs, "-tabs")
         self.set_class(height < 10, "-tiny")
         self.set_class(10 <= height < 16, "-short")
-        lessons = self.query_one("#lessons")
-        lessons.display = not self.lessons_hidden if not tabs else self.tab == "lessons"
-        self.query_one("#task").display = not tabs or self.tab == "task"
-        self.query_one("#panels").display = not tabs or self.tab in TABS[1:]
-        for name in TABS[1:]:
-            self.query_one(f"#{name}").display = not tabs or self.tab == name
+        self.lessons.display = not self.lessons_hidden if not tabs else self.tab == "lessons"
+        self.reading.display = not tabs or self.tab == "task"
+        self.column.display = not tabs or self.tab in self.panels
+        for name, panel in self.panels.items():
+            panel.display = not tabs or self.tab == name
         self.show(self.host.view)
 
     def show(self, view: View) -> None:
         """Pass a new view on; each part decides whether it must draw."""
-        for panel in self.query(Panel):
+        for panel in self.panels.values():
             panel.show(view)
-        self.query_one(LessonTree).show(view)
-        self.query_one(VerdictBanner).show(view)
-        self.query_one(StatusLine).show(view)
-        self.query_one("#title", Bar).put(*title(view, self.size.width))
-        self.query_one("#tabs", Bar).put(self._tab_parts(view))
-        self.query_one("#keys", Bar).put(_key_parts(view, self.size.width))
+        self.lessons.show(view)
+        self.verdict.show(view)
+        self.status.show(view)
+        self.top.put(*title(view, self.size.width))
+        self.tab_bar.put(self._tab_parts(view))
+        self.key_bar.put(_key_parts(view, self.size.width))
 
     def follow(self, stage: Stage) -> None:
         """A verdict is there: on a narrow screen turn to the panel that says why, unless the task is being read."""
@@ -97,16 +100,17 @@ class MainScreen(ExerciseActions):
 
     def tick(self, view: View) -> None:
         """Only the elapsed time has moved on."""
-        self.query_one(StatusLine).show(view)
+        self.status.show(view)
 
     def _tab_parts(self, view: View) -> list[Part]:
         parts: list[Part] = []
         roomy = self.size.width >= 76
         for number, name in enumerate(TABS, 1):
             here = name == self.tab
-            widget = self.query_one(f"#{name}")
-            badge = widget.badge(view) if isinstance(widget, Panel) else ("", "")
-            label = f" {number} {getattr(widget, 'TITLE', name)} " if roomy or here else f" {number} "
+            panel = self.panels.get(name)
+            badge = panel.badge(view) if panel else ("", "")
+            word = panel.TITLE if panel else self.reading.TITLE
+            label = f" {number} {word} " if roomy or here else f" {number} "
             parts.append((label, "reverse bold" if here else ""))
             parts.append((f"{badge[0]} " if badge[0] else "", badge[1]))
             parts.append((" ", ""))
