@@ -48,7 +48,7 @@ class Message:
     line: int | None
     text: str
     flag: str = ""
-    before: list[tuple[str, int]] = field(default_factory=list)
+    before: list[tuple[str, int, str]] = field(default_factory=list)
     after: list[tuple[str, int, str]] = field(default_factory=list)
 
 
@@ -71,11 +71,11 @@ def compiler_findings(request: BuildRequest, output: str) -> tuple[Finding, ...]
 def read_messages(lines: Iterable[str]) -> Iterator[Message]:
     """Every error and warning with its context."""
     current: Message | None = None
-    before: list[tuple[str, int]] = []
+    before: list[tuple[str, int, str]] = []
     for line in lines:
         included = _INCLUDED.match(line)
         if included:
-            before.append((included["file"], int(included["line"])))
+            before.append((included["file"], int(included["line"]), "included"))
             continue
         referenced = _REFERENCED.match(line)
         if referenced and current is not None:
@@ -84,7 +84,7 @@ def read_messages(lines: Iterable[str]) -> Iterator[Message]:
         located = _AT.match(line) or _NVCC.match(line)
         kind = _KIND.match(located["rest"]) if located else None
         if located and kind is None and _REQUIRED.match(located["rest"]):
-            before.append((located["file"], int(located["line"])))
+            before.append((located["file"], int(located["line"]), "required"))
         elif located and kind and kind[1] == "note" and current is not None:
             current.after.append((located["file"], int(located["line"]), kind[2]))
         else:
@@ -98,7 +98,7 @@ def read_messages(lines: Iterable[str]) -> Iterator[Message]:
 
 
 def _message(
-    line: str, located: re.Match[str] | None, kind: re.Match[str] | None, before: list[tuple[str, int]]
+    line: str, located: re.Match[str] | None, kind: re.Match[str] | None, before: list[tuple[str, int, str]]
 ) -> Message | None:
     if located and kind and kind[1] != "note":
         flag = _FLAG.search(kind[2])
@@ -137,10 +137,12 @@ def _finding(request: BuildRequest, message: Message, output: str) -> Finding:
 
 def _place(request: BuildRequest, message: Message) -> tuple[str, int | None]:
     """The learner's line that caused a message, wherever the tool reports it."""
-    candidates: list[tuple[str, int | None]] = [(message.file, message.line)]
-    # Instantiations lead from the learner's line to the header, the one nearest to the learner comes last.
-    candidates += reversed([(f, n) for f, n in message.before])
-    candidates += [(f, n) for f, n, _ in message.after]
+    # Instantiations lead from the learner's line to the header, the one nearest to the learner comes last. Which
+    # #include brought the header in says little, so that comes after everything else.
+    required = [(f, n) for f, n, why in reversed(message.before) if why == "required"]
+    included = [(f, n) for f, n, why in reversed(message.before) if why == "included"]
+    notes = [(f, n) for f, n, _ in message.after]
+    candidates: list[tuple[str, int | None]] = [(message.file, message.line), *required, *notes, *included]
     given: tuple[str, int | None] | None = None
     for path, line in candidates:
         name = learners_name(request, path)

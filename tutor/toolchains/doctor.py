@@ -152,7 +152,12 @@ def _offline(folder: Path) -> bool:
     cargo = programs.cargo()
     if not missing_crates(folder) or not cargo.usable or cargo.path is None:
         return not missing_crates(folder)
-    place = ("--manifest-path", str(folder / "Cargo.toml"), "--filter-platform", f"{platform.machine()}-unknown-linux-gnu")
+    place = (
+        "--manifest-path",
+        str(folder / "Cargo.toml"),
+        "--filter-platform",
+        f"{platform.machine()}-unknown-linux-gnu",
+    )
     words = (cargo.path, "metadata", "--locked", "--offline", "--format-version", "1", *place)
     return not programs.run_probe(words)[1]
 
