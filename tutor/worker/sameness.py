@@ -45,7 +45,7 @@ def _assert_mappings(got: Any, want: Any, what: str) -> None:
 def _equal(got: Any, want: Any) -> bool:
     try:
         return bool(got == want)
-    except ValueError:  # arrays inside: compared one by one
+    except (ValueError, RuntimeError):  # arrays or tensors inside: compared one by one
         return False
 
 
