@@ -86,10 +86,10 @@ def test_state_keeps_double_precision(built, rng):
 
 
 @pytest.mark.finds("wrong-result", at="decayed_counts")
-@pytest.mark.parametrize("tau", [0.0, -0.0, -1.0, float("nan")])
-def test_tau_must_be_positive(built, tau):
-    refuses(ValueError, built, [0, 0, 0], array(1, 1, 2), 1, tau, f"tau = {tau}")
-    refuses(ValueError, built, [], array(), 1, tau, f"tau = {tau} without events")
+def test_tau_must_be_positive(built):
+    for tau in (0.0, -0.0, -1.0, float("-inf"), float("nan")):
+        refuses(ValueError, built, [0, 0, 0], array(1, 1, 2), 1, tau, f"tau = {tau}")
+        refuses(ValueError, built, [], array(), 1, tau, f"tau = {tau} without events")
 
 
 @pytest.mark.finds("wrong-result", at="decayed_counts")
@@ -102,9 +102,9 @@ def test_times_that_go_back_are_refused(built):
 
 
 @pytest.mark.finds("out-of-bounds", at="decayed_counts")
-@pytest.mark.parametrize("user", [-1, -3, 3, 1_000_000, -(2**31)])
-def test_user_out_of_range_is_an_index_error(built, user):
-    refuses(IndexError, built, [0, 1, user], array(1, 2, 3), 3, 1.0, f"user {user} of 3 users")
+def test_user_out_of_range_is_an_index_error(built):
+    for user in (-1, 3, -3, 4, -(2**31), 1_000_000):
+        refuses(IndexError, built, [0, 1, user], array(1, 2, 3), 3, 1.0, f"user {user} of 3 users")
 
 
 @pytest.mark.finds("out-of-bounds", at="decayed_counts")
