@@ -147,17 +147,17 @@ class Zygote:
         self._stderr = b""
         peer = self._peer = await start_peer(self._argv, _python_path())
         self._background(self._read_stderr(peer))
+        reply: p.Ready | None = None
         try:
             reply = await asyncio.wait_for(self._first(peer), timeout)
         except TimeoutError:
-            error = self._error(f"the worker did not get ready within {timeout:.0f} s")
-            await self._end()
-            raise error from None
-        except BaseException:
-            await self._end()
-            raise
-        self._background(self._read(peer))
-        return reply
+            raise self._error(f"the worker did not get ready within {timeout:.0f} s") from None
+        else:
+            self._background(self._read(peer))
+            return reply
+        finally:
+            if reply is None:
+                await self._end()
 
     async def _first(self, peer: Peer) -> p.Ready:
         assert peer.process.stdout
