@@ -6,16 +6,28 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
 
 WIRE = struct.Struct(">4sBQQHHIfhB")
 ORDER = ["magic", "lens", "sequence", "stamp_us", "width", "height", "exposure_us", "gain", "temperature", "flags"]
-CLASSES = {"cam_wire": "Wire", "cam_manual": "Manual", "cam_automatic": "Automatic", "cam_exposure": "Exposure", "cam_frame": "Frame"}
+CLASSES = {
+    "cam_wire": "Wire",
+    "cam_manual": "Manual",
+    "cam_automatic": "Automatic",
+    "cam_exposure": "Exposure",
+    "cam_frame": "Frame",
+}
 
 
 class Row(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_char_p), ("field", ctypes.c_char_p), ("offset", ctypes.c_size_t), ("size", ctypes.c_size_t)]
+    _fields_ = [
+        ("type", ctypes.c_char_p),
+        ("field", ctypes.c_char_p),
+        ("offset", ctypes.c_size_t),
+        ("size", ctypes.c_size_t),
+    ]
 
 
 @pytest.fixture
@@ -69,8 +81,12 @@ def blame(cls, type_name, field):
     return "", field
 
 
-def wire(lens=7, sequence=0x0102030405060708, width=1920, height=1080, exposure_us=8333, gain=2.5, temperature=-4012, flags=0):
-    return WIRE.pack(b"CAM1", lens, sequence, 1_700_000_000_000_001, width, height, exposure_us, gain, temperature, flags)
+def wire(
+    lens=7, sequence=0x0102030405060708, width=1920, height=1080, exposure_us=8333, gain=2.5, temperature=-4012, flags=0
+):
+    return WIRE.pack(
+        b"CAM1", lens, sequence, 1_700_000_000_000_001, width, height, exposure_us, gain, temperature, flags
+    )
 
 
 @pytest.mark.parametrize("type_name", CLASSES)
@@ -86,17 +102,23 @@ def test_offsets_match_the_compiler(built, artifact, compiler, type_name):
         if mine is None:
             defect(artifact, "layout", f"{name} has no field {field}; {type_name} has it at offset {offset}", name)
         if mine.size != size:
-            defect(artifact, "layout", f"{name}.{field} is {mine.size} bytes, the C compiler made it {size}", name, field)
+            defect(
+                artifact, "layout", f"{name}.{field} is {mine.size} bytes, the C compiler made it {size}", name, field
+            )
         if mine.offset != offset:
             why, where = blame(cls, type_name, field)
             message = f"{name}.{field} is at offset {mine.offset}, the C compiler put it at {offset}{why}"
             defect(artifact, "layout", message, name, where)
     alignment, size = compiler[type_name][""]
     if ctypes.sizeof(cls) != size:
-        message = f"sizeof({name}) is {ctypes.sizeof(cls)}, the C compiler says {size}: an array of them would drift apart"
+        message = (
+            f"sizeof({name}) is {ctypes.sizeof(cls)}, the C compiler says {size}: an array of them would drift apart"
+        )
         defect(artifact, "layout", message, name, "_pack_")
     if ctypes.alignment(cls) != alignment:
-        message = f"{name} is aligned to {ctypes.alignment(cls)} bytes, the C compiler aligns {type_name} to {alignment}"
+        message = (
+            f"{name} is aligned to {ctypes.alignment(cls)} bytes, the C compiler aligns {type_name} to {alignment}"
+        )
         defect(artifact, "layout", message, name, "_pack_")
 
 
@@ -123,14 +145,22 @@ def test_wire_reads_big_endian(built, artifact, rng, field):
         message = f"Wire.{field}: got {got}, the sender wrote {want}: those are its bytes in the host's order"
         defect(artifact, "dtype", message, "Wire")
     if field == "temperature" and got == want + (1 << 16):
-        defect(artifact, "dtype", f"Wire.temperature: got {got}, the sender wrote {want}: the field has a sign", "Wire", field)
+        defect(
+            artifact,
+            "dtype",
+            f"Wire.temperature: got {got}, the sender wrote {want}: the field has a sign",
+            "Wire",
+            field,
+        )
     defect(artifact, "dtype", f"Wire.{field}: got {got}, the sender wrote {want}", "Wire", field)
 
 
 @pytest.mark.finds("dtype", at="class Wire")
 def test_wire_writes_big_endian(built):
     header = built.Wire(b"CAM1", 7, 0x0102030405060708, 1_700_000_000_000_001, 1920, 1080, 8333, 2.5, -4012, 0)
-    assert bytes(header) == wire(), f"Wire(...) writes {bytes(header).hex(' ')}, the camera would send {wire().hex(' ')}"
+    assert bytes(header) == wire(), (
+        f"Wire(...) writes {bytes(header).hex(' ')}, the camera would send {wire().hex(' ')}"
+    )
 
 
 @pytest.mark.parametrize("flags", [0, 1], ids=["manual", "automatic"])
@@ -167,7 +197,9 @@ def test_frame_reads_what_c_wrote(built, camera, compiler, flags):
         assert got[key] == value, f"Frame.{key}: C wrote {value}, Python reads {got[key]}"
     exposure = frame.exposure
     if flags:
-        assert (exposure.automatic.mode, exposure.automatic.target) == (3, 2.5 / 16), "exposure.automatic: C wrote (3, 0.15625)"
+        assert (exposure.automatic.mode, exposure.automatic.target) == (3, 2.5 / 16), (
+            "exposure.automatic: C wrote (3, 0.15625)"
+        )
     else:
         assert (exposure.manual.gain, exposure.manual.iso) == (2.5, 250), "exposure.manual: C wrote (2.5, 250)"
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
 
@@ -226,7 +227,9 @@ def test_no_weights_is_an_error(new):
         new(np.zeros(0, np.float32))
     except (ValueError, MemoryError):
         return
-    raise AssertionError("ann_new returned NULL for an index of dim 0 and no exception came: every later call would crash")
+    raise AssertionError(
+        "ann_new returned NULL for an index of dim 0 and no exception came: every later call would crash"
+    )
 
 
 @pytest.mark.finds("layout", at="def search_into")
@@ -266,7 +269,15 @@ def test_strided_arguments_are_refused(new, rng, which):
 
 @pytest.mark.finds("dtype", at="def search_into")
 @pytest.mark.parametrize(
-    ("which", "dtype", "size"), [("query", "f8", 3), ("query", "i4", 6), ("ids", "i4", 8), ("ids", "f8", 4), ("distances", "f8", 2), ("distances", "i4", 4)]
+    ("which", "dtype", "size"),
+    [
+        ("query", "f8", 3),
+        ("query", "i4", 6),
+        ("ids", "i4", 8),
+        ("ids", "f8", 4),
+        ("distances", "f8", 2),
+        ("distances", "i4", 4),
+    ],
 )
 def test_other_types_are_refused(new, rng, which, dtype, size):
     import numpy as np
@@ -284,7 +295,9 @@ def test_other_types_are_refused(new, rng, which, dtype, size):
 
 
 @pytest.mark.finds("out-of-bounds", at="def search_into")
-@pytest.mark.parametrize(("which", "size"), [("query", 5), ("query", 0), ("query", 7), ("distances", 3), ("distances", 5)])
+@pytest.mark.parametrize(
+    ("which", "size"), [("query", 5), ("query", 0), ("query", 7), ("distances", 3), ("distances", 5)]
+)
 def test_other_sizes_are_refused(new, rng, which, size):
     import numpy as np
 

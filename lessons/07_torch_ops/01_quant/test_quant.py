@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
 
@@ -32,9 +33,13 @@ def same(got, weight, what):
 
     q, scale = got
     want_q, want_scale = reference(weight)
-    assert (q.dtype, scale.dtype) == (torch.int8, torch.float32), f"{what}: dtypes {q.dtype}, {scale.dtype}, want int8, float32"
+    assert (q.dtype, scale.dtype) == (torch.int8, torch.float32), (
+        f"{what}: dtypes {q.dtype}, {scale.dtype}, want int8, float32"
+    )
     assert q.shape == want_q.shape, f"{what}: q has shape {tuple(q.shape)}, want {tuple(want_q.shape)}"
-    assert scale.shape == want_scale.shape, f"{what}: scale has shape {tuple(scale.shape)}, want {tuple(want_scale.shape)}"
+    assert scale.shape == want_scale.shape, (
+        f"{what}: scale has shape {tuple(scale.shape)}, want {tuple(want_scale.shape)}"
+    )
     off = (scale - want_scale).abs() > 1e-6 * want_scale
     if off.any():
         row = int(off.nonzero()[0])
@@ -44,7 +49,8 @@ def same(got, weight, what):
     if far.any():
         row, col = far.nonzero()[0].tolist()
         raise AssertionError(
-            f"{what}: q[{row}, {col}] is {q[row, col]}, want {want_q[row, col]} ({weight[row, col]:.6g} / {scale[row]:.6g})"
+            f"{what}: q[{row}, {col}] is {q[row, col]}, want {want_q[row, col]}"
+            f" ({weight[row, col]:.6g} / {scale[row]:.6g})"
         )
 
 
@@ -88,7 +94,9 @@ def test_largest_value_is_found_anywhere(built, where, cols):
 def test_ties_go_to_even(built):
     import torch
 
-    ties = torch.tensor([[127.0, 0.5, 1.5, 2.5, 3.5, -0.5, -1.5, -2.5, -3.5, 100.5, -100.5, 0.0, 0.25, -0.75, 126.5, 125.5]])
+    ties = torch.tensor(
+        [[127.0, 0.5, 1.5, 2.5, 3.5, -0.5, -1.5, -2.5, -3.5, 100.5, -100.5, 0.0, 0.25, -0.75, 126.5, 125.5]]
+    )
     weight = torch.cat([ties, ties * 0.25])  # the scales are 1 and 1/4: the division is exact, the ties are real
     want = [127, 0, 2, 2, 4, 0, -2, -2, -4, 100, -100, 0, 0, -1, 126, 126]
     for row, got in enumerate(built.quantize_rows(weight)[0].tolist()):
@@ -224,7 +232,7 @@ def opcheck(operator, weight, test, code, meaning):
 
     try:
         torch.library.opcheck(operator, (weight,), test_utils=test)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - opcheck has no public exception type
         text = re.sub(r"\s+", " ", str(error))[:300]
         raise Defects(Finding(code, f"{meaning}: {text}")) from None
 
@@ -242,7 +250,9 @@ def test_schema_tells_the_truth(fake, rng):
 @pytest.mark.finds("fake-kernel", at="quantize_rows")
 def test_results_have_the_promised_shape(fake, rng):
     for weight in (random(rng, 6, 8), random(rng, 6, 8).t(), random(rng, 1, 1)):
-        opcheck(fake, weight, "test_faketensor", "fake-kernel", "opcheck test_faketensor, shape, stride or dtype is another")
+        opcheck(
+            fake, weight, "test_faketensor", "fake-kernel", "opcheck test_faketensor, shape, stride or dtype is another"
+        )
 
 
 @pytest.mark.finds("autograd-registration", at="quantize_rows")

@@ -30,9 +30,13 @@ def same(got, x, what):
     want = torch.where(top > 0, top / 127, torch.ones_like(top))
     assert (q.dtype, scale.dtype) == (torch.int8, torch.float32), f"{what}: dtypes {q.dtype}, {scale.dtype}"
     off = (scale - want).abs() > 1e-6 * want
-    assert not off.any(), f"{what}: {int(off.sum())} scales differ from max|row|/127, the first in row {int(off.nonzero()[0])}"
+    assert not off.any(), (
+        f"{what}: {int(off.sum())} scales differ from max|row|/127, the first in row {int(off.nonzero()[0])}"
+    )
     far = (q.double() - x.double() / scale.double()[:, None]).abs() > 0.5 + 1e-4
-    assert not far.any(), f"{what}: {int(far.sum())} values are not the nearest integer, the first at {far.nonzero()[0].tolist()}"
+    assert not far.any(), (
+        f"{what}: {int(far.sum())} values are not the nearest integer, the first at {far.nonzero()[0].tolist()}"
+    )
 
 
 @pytest.mark.finds("build", at="quantize_rows_launch")
@@ -40,7 +44,9 @@ def test_operator_is_registered_for_cuda(built):
     import torch
 
     assert str(built.quantize_rows.default._schema) == "quant_cuda::quantize_rows(Tensor weight) -> (Tensor, Tensor)"
-    assert torch._C._dispatch_has_kernel_for_dispatch_key("quant_cuda::quantize_rows", "CUDA"), "no kernel for CUDA tensors"
+    assert torch._C._dispatch_has_kernel_for_dispatch_key("quant_cuda::quantize_rows", "CUDA"), (
+        "no kernel for CUDA tensors"
+    )
 
 
 @pytest.mark.finds("error-path", at="quantize_rows_launch")
@@ -75,7 +81,9 @@ def test_block_maximum_is_found_in_every_warp(built):
         x[torch.arange(4096, device="cuda"), column] = -508.0
         scale = built.quantize_rows(x)[1]
         wrong = (scale != 4.0).nonzero()
-        assert wrong.numel() == 0, f"turn {turn}: the maximum in column {int(column[wrong[0]])} was missed: a barrier is missing"
+        assert wrong.numel() == 0, (
+            f"turn {turn}: the maximum in column {int(column[wrong[0]])} was missed: a barrier is missing"
+        )
 
 
 @pytest.mark.gpu
@@ -113,7 +121,9 @@ def test_kernel_runs_on_the_current_stream(built, rng):
         x.copy_(fill)
         q, scale = built.quantize_rows(x)
     side.synchronize()
-    assert torch.equal(scale.cpu(), torch.full((64,), 0.25)), "the kernel did not wait for the work in front of it: which stream?"
+    assert torch.equal(scale.cpu(), torch.full((64,), 0.25)), (
+        "the kernel did not wait for the work in front of it: which stream?"
+    )
     assert int(q.min()) == 127, "the kernel did not wait for the work in front of it: which stream?"
 
 
