@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -89,8 +92,6 @@ async def test_low_priority_is_inherited() -> None:
 
 
 async def test_a_stopped_tree_continues() -> None:
-    import signal
-
     trees = []
     task = asyncio.create_task(run_command(command("sh", "-c", "sleep 0.2; echo on"), on_start=trees.append))
     await until(lambda: bool(trees))
@@ -98,3 +99,27 @@ async def test_a_stopped_tree_continues() -> None:
     await until(lambda: psutil.Process(trees[0].pid).status() == psutil.STATUS_STOPPED)
     trees[0].signal(signal.SIGCONT)
     assert (await task).output == "on\n"
+
+
+ORPHAN = """
+import asyncio, sys
+from pathlib import Path
+from tutor.engine.process import run_command
+from tutor.toolchains.base import Command
+script = "echo $$ > " + sys.argv[1] + "; exec sleep 1000"
+asyncio.run(run_command(Command(("sh", "-c", script), Path("/"), "sh", {})))
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv of util-linux is not installed")
+async def test_a_command_dies_with_a_killed_app(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    root = Path(__file__).resolve().parents[2]
+    app = subprocess.Popen([sys.executable, "-c", ORPHAN, str(note)], cwd=root)
+    await until(lambda: note.exists() and note.read_text() != "")
+    command_pid = int(note.read_text())
+    app.kill()
+    app.wait()
+    await until(
+        lambda: not psutil.pid_exists(command_pid) or psutil.Process(command_pid).status() == psutil.STATUS_ZOMBIE
+    )

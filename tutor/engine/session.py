@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -82,13 +82,13 @@ class Session:
 
     # -- events
 
-    def events(self) -> AsyncIterator[tuple[e.Event, State]]:
+    def events(self) -> AsyncGenerator[tuple[e.Event, State], None]:
         """Every event from this call on, with the state after it; ends when the session closes, raises what crashed."""
         queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._subscribers.add(queue)
         return self._follow(queue)
 
-    async def _follow(self, queue: asyncio.Queue[_Item]) -> AsyncIterator[tuple[e.Event, State]]:
+    async def _follow(self, queue: asyncio.Queue[_Item]) -> AsyncGenerator[tuple[e.Event, State], None]:
         try:
             while (item := await queue.get()) is not None:
                 if isinstance(item, BaseException):
