@@ -35,6 +35,15 @@ async def test_failing_checks_say_why_and_the_finding_is_first(stage):
         assert "ref-leak  collate.c:6  · list  · +1 a call" in s.text
 
 
+async def test_once_the_run_is_over_failures_come_first(stage):
+    async with stage((140, 40)) as s:
+        await s.play(*fakes.checked(1, True))
+        assert s.text.index("sum is right") < s.text.index("arguments keep their references")
+        await s.play(*fakes.failing(2))
+        assert s.text.index("arguments keep their references") < s.text.index("sum is right")
+        assert s.text.index("memory stays") < s.text.index("sum is right")
+
+
 async def test_a_pass_names_the_speed_and_waits_for_n(stage):
     async with stage((140, 40)) as s:
         await s.play(*fakes.passing())

@@ -62,12 +62,17 @@ def name(identifier: str) -> str:
 
 
 def _in_order(run: RunState) -> list[CheckResult | str]:
-    """Results in the order announced, ids where nothing has been reported, then results nobody announced."""
+    """Results in the order announced, ids where nothing has been reported; failures first once the run is over."""
     done = {check.id: check for check in run.checks}
     ids = (*run.announced, *(one for one in done if one not in run.announced))
-    if run.active:
-        return [done.get(one, one) for one in ids]
-    return [done.get(one, one) for one in ids]
+    every: list[CheckResult | str] = [done.get(one, one) for one in ids]
+    return every if run.active else sorted(every, key=_rank)
+
+
+def _rank(check: CheckResult | str) -> int:
+    if isinstance(check, str):
+        return 1
+    return {Outcome.FAIL: 0, Outcome.ERROR: 0, Outcome.SKIPPED: 2, Outcome.PASS: 3}[check.outcome]
 
 
 def _result(check: CheckResult, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
@@ -86,7 +91,9 @@ def _result(check: CheckResult, width: int, glyphs: Glyphs) -> list[Content | st
             lines.extend(paragraph(f"{finding.code}: {finding.message}", width, 2))
         if finding.place:
             lines.append((f"  {glyphs.arrow} {fit(finding.place, width - 4)}  {finding.code}", "$accent"))
-    lines.extend(_excerpt(check.detail, _DETAIL, "", width))
+    if not any(finding.place for finding in check.findings):
+        # A finding with a line says more than a trace does; `o` has the trace.
+        lines.extend(_excerpt(check.detail, _DETAIL, "", width))
     lines.extend(_excerpt(check.output, _PRINTED, "it printed:", width))
     return lines
 

@@ -37,8 +37,10 @@ class ReferencesPanel(Panel):
         run = view.checked()
         lines: list[Content | str | Part] = []
         if run is not None:
-            for finding in findings(run):
-                lines.extend(_finding(finding, width, view.glyphs))
+            for alike in grouped(findings(run)):
+                lines.extend(_finding(alike[0], width, view.glyphs))
+                if len(alike) > 1:
+                    lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
         return stack(lines or [("nothing is counted yet: checks that use `refs` report here", "dim")])
 
@@ -52,6 +54,14 @@ def rows(run: RunState) -> tuple[CallReport, ...]:
 def findings(run: RunState) -> tuple[Finding, ...]:
     """Findings other than compiler errors, which the build panel shows."""
     return tuple(dict.fromkeys(f for f in run.findings if f.code != "build"))
+
+
+def grouped(every: tuple[Finding, ...]) -> list[list[Finding]]:
+    """Findings of one code, type and line together, in the order of the first of each."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in every:
+        groups.setdefault((finding.code, finding.type, finding.place), []).append(finding)
+    return list(groups.values())
 
 
 def _finding(finding: Finding, width: int, glyphs: Glyphs) -> list[Content | str | Part]:

@@ -1,0 +1,144 @@
+"""The pure parts: how text is cleaned and set, bars and tables, editor commands, terminal facts."""
+
+from pathlib import Path
+
+import fake_session as fakes
+import pytest
+
+from tutor.core.errors import EnvironmentMissing
+from tutor.core.finding import Finding
+from tutor.core.verdict import BenchResult
+from tutor.ui import editor, terminal, typeset
+from tutor.ui.glyphs import ASCII, UNICODE
+from tutor.ui.widgets import build, references, sidebyside, speed
+from tutor.ui.widgets.listing import highlight
+
+
+def test_cleaning_removes_what_moves_a_cursor_and_keeps_text():
+    assert typeset.clean("a\x1b[31mb\x1b[0m\x07\x1b]0;t\x07c\td\r\ne\ud800") == "abc     d\ne\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(4.1e-7, "410 ns"), (3.12e-5, "31.2 µs"), (0.0041, "4.10 ms"), (0.31, "0.31 s"), (12.43, "12.4 s"), (0, "0 s")],
+)
+def test_times_take_three_digits(value, text):
+    assert typeset.seconds(value) == text
+
+
+def test_wrapping_keeps_indentation_and_never_exceeds_the_width():
+    lines = typeset.wrap("one two three four\n    deep text goes on\n\nend " + "x" * 40, 20, indent=2)
+    assert all(len(line) <= 20 and line.startswith("  ") for line in lines if line.strip())
+    assert lines[1] == "      deep text goes"
+
+
+@pytest.mark.parametrize("width", [8, 20, 60, 200])
+@pytest.mark.parametrize("value", [0.01, 0.9, 1.0, 3.4, 500.0])
+def test_a_bar_has_the_width_it_is_given_and_marks_the_target(width, value):
+    bench = BenchResult("c", "b", value, value * 0.9, value * 1.1, 1.5, value > 1.5, 3.0)
+    drawn = speed.bar(bench, width, UNICODE).plain
+    assert len(drawn) == width
+    assert UNICODE.mark in drawn or UNICODE.gold in drawn
+    assert len(speed.scale(bench, width, UNICODE)) <= width
+
+
+def test_inconclusive_and_missed_are_said_in_words():
+    noisy = BenchResult("c", "b", 1.5, 1.0, 2.0, 1.5, None)
+    assert "noisy" in speed.standing(noisy, UNICODE)[2]
+    missed = BenchResult("c", "b", 1.0, 0.9, 1.1, 1.5, False)
+    assert speed.standing(missed, ASCII) == ("x", "bold $error", "below the target")
+
+
+def test_columns_come_from_the_tools_own_output():
+    assert build.column(fakes.RAW, Finding("build", "", "collate.c", 7)) == 34
+    assert build.column(" --> src/lib.rs:12:9", Finding("build", "", "src/lib.rs", 12)) == 9
+    assert build.column("", Finding("build", "", "collate.c", 7)) is None
+
+
+def test_amounts_carry_their_sign():
+    assert [references.amount(v) for v in (0, 1, -1, 0.5, None)] == ["0", "+1", "-1", "+0.50", "0"]
+
+
+def test_findings_alike_are_one_entry():
+    one, two = Finding("wrong-result", "a", "f.c", 3), Finding("wrong-result", "b", "f.c", 3)
+    assert references.grouped((one, fakes.LEAK, two)) == [[one, two], [fakes.LEAK]]
+
+
+def test_a_comparison_folds_what_is_equal_and_pairs_what_differs():
+    left = b"".join(b"line %d\n" % i for i in range(100))
+    rows = sidebyside.compare({"a.c": left}, {"a.c": left.replace(b"line 50\n", b"line fifty\nmore\n")})
+    assert [row.heading for row in rows if row.heading] == ["46 equal lines", "45 equal lines"]
+    assert [(row.left, row.right) for row in rows if row.changed] == [(51, 51), (0, 52)]
+
+
+def test_a_missing_side_and_odd_bytes_are_compared_too():
+    rows = sidebyside.compare({}, {"a.c": b"\xff\xfe\n\x00x\n"})
+    assert [(row.left, row.right) for row in rows] == [(0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize("name", ["a.c", "a.cpp", "a.cu", "a.pyx", "a.rs", "a.py", "a.unknown", ""])
+def test_highlighting_keeps_every_line(name):
+    source = 'int a;\n\n/* two\nlines */ x = "s";\n  last'
+    lines = ["".join(segment.text for segment in line) for line in highlight(source, name)]
+    assert lines == source.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("vim", ["+7", "/w/a.c"]),
+        ("nano", ["+7", "/w/a.c"]),
+        ("code", ["--goto", "/w/a.c:7"]),
+        ("hx", ["/w/a.c:7"]),
+    ],
+)
+def test_editors_are_told_the_line_in_their_own_way(tmp_path, name, words):
+    program = tmp_path / name
+    program.touch(0o755)
+    start = editor.launch({"EDITOR": str(program)}, Path("/w/a.c"), 7, (80, 24))
+    assert start.argv == (str(program), *words)
+    assert start.where == ("beside" if name == "code" else "here")
+
+
+def test_visual_goes_before_editor_and_keeps_its_words(tmp_path):
+    program = tmp_path / "emacs"
+    program.touch(0o755)
+    environ = {"VISUAL": f"{program} -nw", "EDITOR": "nothing"}
+    assert editor.launch(environ, Path("/w/a.c"), None, (80, 24)).argv == (str(program), "-nw", "/w/a.c")
+
+
+def test_an_editor_that_is_not_there_is_an_environment_error():
+    with pytest.raises(EnvironmentMissing, match="no-such-editor"):
+        editor.launch({"EDITOR": "no-such-editor"}, Path("/w/a.c"), 1, (80, 24))
+
+
+@pytest.mark.parametrize(
+    ("environ", "encoding", "expected"),
+    [
+        ({"LANG": "en_US.UTF-8"}, "utf-8", True),
+        ({"LANG": "C"}, "utf-8", False),
+        ({"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, "utf-8", False),
+        ({"LANG": "de_DE.ISO-8859-1"}, "iso-8859-1", False),
+        ({}, "nonsense", False),
+    ],
+)
+def test_utf8_is_used_only_where_it_is_spoken(environ, encoding, expected):
+    assert terminal.speaks_utf8(environ, encoding) is expected
+
+
+def test_every_sign_is_one_cell_and_the_plain_ones_are_ascii():
+    for name in UNICODE.__slots__:
+        if name != "spark":
+            assert len(getattr(UNICODE, name)) == len(getattr(ASCII, name)) == 1
+        assert getattr(ASCII, name).isascii()
+
+
+def test_nothing_moves_over_ssh():
+    assert terminal.animation_level({"SSH_CONNECTION": "1 2 3 4"}) == "none"
+    assert terminal.animation_level({}) == "basic"
+
+
+def test_the_reset_leaves_the_alternate_screen_shows_the_cursor_and_frees_the_mouse():
+    sequence = terminal.reset_sequence()
+    for part in ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?1003l", "\x1b[?1006l", "\x1b[?2004l"):
+        assert part in sequence
