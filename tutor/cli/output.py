@@ -21,6 +21,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the entry point, which owns exit codes."""
+
+    def on_broken_pipe(self) -> None:
+        # rich calls this while it handles the BrokenPipeError
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """A console, the signs that fit it, and whether a JSON document was asked for instead of text."""
@@ -34,7 +42,7 @@ class Output:
         """For the present stdout: ASCII where it is not UTF-8 (or `plain`), colour where a terminal has it."""
         ascii_only = plain or not _speaks_utf8()
         dumb = plain or os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("NO_COLOR"))
-        console = Console(
+        console = _Console(
             highlight=False,
             markup=False,
             emoji=False,
@@ -54,9 +62,9 @@ class Output:
             part.pad_left(indent)
             self.console.print(part, soft_wrap=True)
 
-    def raw(self, text: str) -> None:
-        """Print text as it is, never wrapped."""
-        self.console.print(Text(clean(text)), soft_wrap=True)
+    def raw(self, text: str, style: str = "") -> None:
+        """Print text as it is, never wrapped: paths, code, output."""
+        self.console.print(Text(clean(text), style), soft_wrap=True)
 
     def blank(self) -> None:
         """An empty line."""

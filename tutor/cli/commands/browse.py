@@ -58,7 +58,7 @@ def show(arguments: Namespace) -> int:
     _print_markdown(context, readme)
     files = ", ".join(context.shown(path) for path in context.workspace.paths(exercise))
     context.output.blank()
-    context.output.text((f"your file: {files}", "dim"))
+    context.output.raw(f"your file: {files}", "dim")
     return 0
 
 

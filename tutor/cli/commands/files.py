@@ -42,5 +42,5 @@ def _tell(context: Context, exercise: Exercise, done: str, kept: Snapshot | None
         return 0
     context.output.text(text)
     for path in context.workspace.paths(exercise):
-        context.output.text((context.shown(path), "dim"), indent=2)
+        context.output.raw(f"  {context.shown(path)}", "dim")
     return 0

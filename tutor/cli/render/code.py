@@ -30,7 +30,7 @@ def show_side_by_side(output: Output, name: str, mine: str, other: str) -> None:
     if mine == other:
         output.text(("no difference", "green"), indent=2)
         return
-    left, right = clean(mine).split("\n"), clean(other).split("\n")
+    left, right = (clean(text).removesuffix("\n").split("\n") for text in (mine, other))
     if output.console.width < _BOTH_SIDES_FIT:
         for line in difflib.unified_diff(left, right, "yours", "other", n=_CONTEXT, lineterm=""):
             output.raw(line)

@@ -44,7 +44,7 @@ def show_course(output: Output, course: Course, progress: Progress) -> None:
             needs = f"  needs {', '.join(exercise.needs)}" if exercise.needs else ""
             title = (f"{sign} ", style), f"{exercise.number:<4} {exercise.id:<{ids}}  {exercise.title}", (needs, "dim")
             output.text(*title, indent=2)
-            output.text((exercise.summary, "dim"), indent=12 + ids - 3)
+            output.text((exercise.summary, "dim"), indent=11 + ids)
         output.blank()
     done = sum(e.id in progress.passed for e in course.exercises)
     output.text(f"{done} of {len(course.exercises)} passed")

@@ -41,7 +41,7 @@ def show_report(output: Output, report: Report) -> None:
     """Print the whole report."""
     exercise, verdict = report.exercise, report.verdict
     output.text((exercise.id, "bold"), f"  {exercise.title}", (f"  {exercise.number}, {exercise.toolchain}", "dim"))
-    output.text((report.place, "dim"), indent=2)
+    output.raw(f"  {report.place}", "dim")
     _show_build(output, report)
     _show_checks(output, report)
     _show_findings(output, report)

@@ -1,0 +1,137 @@
+"""The plain watch mode: numbered lines where no screen can be drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import LESSONS, ROOT, Cli
+
+from tutor.cli.commands.start import plain_reason
+
+pytestmark = pytest.mark.slow
+
+
+class Watch:
+    """A running `mltutor start --plain`, its lines as they come."""
+
+    def __init__(self, *words: str) -> None:
+        argv = [sys.executable, "-m", "tutor.cli.main", "start", *words, "--lessons", str(LESSONS)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(line)
+
+    def until(self, words: str, seconds: float = 120) -> str:
+        """The next line that holds `words`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.1, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {words!r} in {''.join(self.lines)}") from None
+            self.lines.append(line)
+            if words in line:
+                return line
+
+    def type(self, text: str) -> None:
+        """A line on stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def watch(cli: Cli) -> Iterator[Watch]:
+    running = Watch("demo-double", "--plain")
+    yield running
+    running.close()
+
+
+def test_a_save_is_seen_judged_and_told(cli: Cli, watch: Watch) -> None:
+    first = watch.until("mltutor watches in plain mode (--plain)")
+    assert re.match(r"001 \d\d:\d\d:\d\d ", first)
+    watch.until("watching by")
+    watch.until("FAIL demo-double")
+    file = cli.workspace / "demo-double" / "double.py"
+    file.write_text(file.read_text().replace("return x", "return 2 * x"))
+    watch.until("saved: double.py")
+    watch.until("PASS demo-double")
+    watch.type("h")
+    watch.until("hint 1 of 3")
+    watch.until("Two.")
+    watch.type("dance")
+    watch.until("unknown: dance")
+    watch.type("n")
+    watch.until("no other exercise")
+    watch.type("reset")
+    watch.until("your files are now: starter")
+    watch.until("FAIL demo-double")
+    watch.type("undo")
+    watch.until("PASS demo-double")
+    watch.type("q")
+    assert watch.process.wait(60) == 0
+    assert all(line.isascii() for line in watch.lines)
+    assert not any("\x1b" in line for line in watch.lines)
+
+
+def test_sigterm_ends_it_cleanly(watch: Watch) -> None:
+    watch.until("exercise demo-double")
+    watch.process.send_signal(signal.SIGTERM)
+    assert watch.process.wait(60) == 0
+
+
+def test_json_gives_one_document_a_run(cli: Cli) -> None:
+    running = Watch("demo-double", "--json")
+    try:
+        text = ""
+        while not text.endswith("}\n") or text.count("{") != text.count("}"):
+            text += running.until("")
+        assert json.loads(text)["verdict"] == "fail"
+        running.type("q")
+        assert running.process.wait(60) == 0
+    finally:
+        running.close()
+
+
+def test_when_no_screen_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plain_reason(True) == "--plain"
+    assert plain_reason(False) == "no terminal"
+    monkeypatch.setattr("tutor.cli.commands.start.interactive", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert plain_reason(False) == "TERM=dumb"
+    monkeypatch.setenv("TERM", "xterm")
+    assert plain_reason(False) is None
+
+
+def test_without_a_terminal_it_says_so_and_ends_with_stdin_quit(cli: Cli) -> None:
+    result = cli.process("start", "demo-double", stdin="q\n", TERM="dumb")
+    assert result.code == 0, result.err
+    assert "plain mode (no terminal)" in result.out
+    assert Path(cli.workspace / "demo-double" / "README.md").exists()
+    assert os.listdir(cli.workspace / "demo-double")
