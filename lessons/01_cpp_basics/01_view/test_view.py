@@ -174,7 +174,7 @@ def test_a_broadcast_row_counts_every_time(built, rng):
     assert got == total(array), f"a row repeated 5 times (stride 0): sum {got}, want {total(array)}"
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(data=st.data())
 def test_any_chain_of_operations_agrees_with_numpy(built, data):
     shape = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))

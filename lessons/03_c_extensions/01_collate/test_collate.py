@@ -86,7 +86,7 @@ def test_a_huge_size_makes_one_batch(built, rng):
     compare(built.collate(pairs, sys.maxsize), pairs, sys.maxsize)
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(values=st.lists(st.floats(allow_nan=False), max_size=30), size=st.integers(1, 12))
 def test_any_pairs_in_any_size(built, values, size):
     pairs = [(Clip(), value) for value in values]

@@ -137,8 +137,8 @@ def test_arrays_have_the_chunk_size_and_type(built, api, rng):
     assert all(part.dtype == np.uint32 for part in parts), f"arrays of {parts[0].dtype}, want uint32"
 
 
-@settings(max_examples=40, deadline=None, database=None)
-@given(tokens=st.lists(st.text(st.characters(codec="utf-8"), max_size=6), max_size=20), chunk=st.integers(1, 7))
+@settings(max_examples=30, deadline=None, database=None)
+@given(tokens=st.lists(st.text("aZ9 \0ßé東🙂", max_size=6), max_size=20), chunk=st.integers(1, 7))
 def test_any_text_in_any_chunks(built, api, tokens, chunk):
     got = streamed(api, built, tokens, 1009, chunk)
     assert got == rows_of(tokens, 1009), f"{tokens!r} in chunks of {chunk}: {got}, want {rows_of(tokens, 1009)}"
