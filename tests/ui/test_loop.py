@@ -95,6 +95,19 @@ async def test_without_utf8_every_sign_is_ascii(stage):
         assert "+ PASS" in s.text
 
 
+async def test_no_color_drops_colours_and_keeps_the_terminals_own(stage, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with stage() as s:
+        await s.play(*fakes.failing())
+        segments = [segment for strip in s.app.screen._compositor.render_strips() for segment in strip]
+        for colour_filter in s.app._filters:
+            if colour_filter.enabled:
+                segments = colour_filter.apply(segments, s.app.screen.background_colors[1])
+        colours = {c for g in segments if g.style for c in (g.style.color, g.style.bgcolor) if c}
+        assert all(colour.is_default for colour in colours)
+        assert "FAIL" in s.text
+
+
 async def test_our_own_bugs_crash_loudly(stage):
     async def breaking() -> None:
         async with stage() as s:

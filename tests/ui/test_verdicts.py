@@ -66,6 +66,11 @@ async def test_skipped_and_error_carry_their_remedy(stage):
         await s.play(*fakes.started(2), e.RunFinished(2, error))
         assert "! ERROR  the disk is full" in s.text
         assert "free some space" in s.text
+        long = fakes.verdict(Outcome.ERROR, message="word " * 40 + "end of the message", remedy="then " * 40 + "do it")
+        await s.play(*fakes.started(3), e.RunFinished(3, long))
+        await s.press("2")
+        assert "end of the message" in s.text
+        assert "do it" in s.text
 
 
 async def test_a_cancelled_run_says_so_and_stale_events_change_nothing(stage):
@@ -102,7 +107,7 @@ async def test_the_status_line_says_how_it_watches_what_it_saw_and_what_runs(sta
         for words in ("watching by inotify + poll", "last save 14:13:08", "idle", "r runs now", "took 0.31 s"):
             assert words in s.text
         await s.play(*fakes.started(2, saved_at=fakes.NOW - 2.5), *fakes.preparing())
-        assert "building gcc collate.c 2.5 s" in s.text
+        assert "building gcc collate.c 2 s" in s.text
         assert "preparing 2/3 pybind11 headers 1/3" in s.text
 
 

@@ -62,7 +62,8 @@ class TutorApp(App[int], inherit_bindings=False):
         glyphs: Glyphs | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        # Said here already, or NO_COLOR would choose its filter for a theme of RGB colours: black on black.
+        super().__init__(ansi_color=True)
         self.register_theme(MLTUTOR)
         self.theme = MLTUTOR.name
         self.animation_level = terminal.animation_level()

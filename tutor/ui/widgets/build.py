@@ -29,7 +29,8 @@ class BuildPanel(Panel):
         if run is None:
             return view.exercise and view.exercise.main_file
         lines = tuple(_source(view.sources, finding) for finding in run.build_findings[:_SHOWN])
-        return (run.build_ok, run.build_findings, run.raw, run.build_seconds, run.cached, run.active, lines)
+        facts = (run.build_ok, run.build_findings, run.raw, run.build_seconds, run.cached, run.active)
+        return (*facts, run.verdict and (run.verdict.message, run.verdict.remedy), lines)
 
     def badge(self, view: View) -> Part:
         """Passed, failed, or under way."""
@@ -44,7 +45,7 @@ class BuildPanel(Panel):
         """Errors first, else one line that says how long it took."""
         run = view.built()
         if run is None or run.build_ok is None:
-            return _waiting(view, run)
+            return _waiting(view, run, width)
         lines: list[Content | str | Part] = []
         if run.build_ok:
             how = "from the cache" if run.cached else f"in {seconds(run.build_seconds, view.glyphs.micro)}"
@@ -62,9 +63,13 @@ class BuildPanel(Panel):
         return stack(lines)
 
 
-def _waiting(view: View, run: RunState | None) -> Content:
+def _waiting(view: View, run: RunState | None, width: int) -> Content:
+    """Nothing has been built: because it is under way, was not asked for, or could not be (then in full why)."""
     if run is not None and run.active:
         return Content.styled(f"building {view.glyphs.ellipsis}", "dim")
+    if run is not None and run.verdict is not None and run.verdict.message:
+        said = paragraph(run.verdict.message, width)
+        return stack([*said, "", *paragraph(run.verdict.remedy, width, 0, "$accent")])
     name = view.exercise.main_file if view.exercise else "a file"
     return Content.styled(f"nothing built yet: save {name}, or press r", "dim")
 

@@ -20,7 +20,7 @@ class Panel(VerticalScroll):
         super().__init__(id=id, classes="panel")
         self._view: View | None = None
         self._drawn: object = None
-        self._width = 0
+        self._width, self._height = 0, -1
         self._badge: Part = ("", "")
         self.body = Static(markup=False, classes="body")
         self.border_title = self.TITLE
@@ -65,5 +65,9 @@ class Panel(VerticalScroll):
         subject = self.subject(self._view)
         if width == self._width and subject == self._drawn:
             return
-        self._width, self._drawn = width, subject
-        self.body.update(self.draw(self._view, width))
+        content = self.draw(self._view, width)
+        height = content.plain.count("\n")
+        # Laying out again repaints all columns; a body of the same height does not need it.
+        same = width == self._width and height == self._height
+        self._width, self._height, self._drawn = width, height, subject
+        self.body.update(content, layout=not same)

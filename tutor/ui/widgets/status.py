@@ -76,5 +76,6 @@ def _now(view: View, terse: bool) -> Part:
     if run is None or not run.active:
         return ("idle" if view.connected else "starting", "")
     detail = f" {run.detail}" if run.detail and not terse else ""
-    elapsed = max(view.now - run.saved_at, 0.0)
-    return (f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32)} {elapsed:.1f} s", "bold $accent")
+    # Whole seconds: a finer clock would send a line over SSH ten times a second.
+    elapsed = int(max(view.now - run.saved_at, 0.0))
+    return (f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32)} {elapsed} s", "bold $accent")
