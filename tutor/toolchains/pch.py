@@ -90,7 +90,6 @@ class Precompiled:
         """The commands that make it."""
         label = f"precompiled header {self.header.name}"
         driver = self.compiler.driver(self.header.language)
-        where = self.folder.parent
         kind = ("-x", f"{self.header.language}-header")
         copy = self.folder / f"{self.header.name}.h"
         steps = [Command(("install", "-D", str(self.header.source), str(copy)), native_root(), label, PLAIN_ENV)]
@@ -107,7 +106,7 @@ class Precompiled:
                 atomic((driver, "-O3", "-fPIC", "-w", "-c", str(self.file)), self.object, native_root(), label)
             )
         seconds = self.header.seconds[0 if self._is_clang else 1]
-        return WarmTask(f"{self.header.name}-{where.name}", label, tuple(steps), self.object or self.file, seconds)
+        return WarmTask(self.folder.name, label, tuple(steps), self.object or self.file, seconds)
 
     def want(self) -> None:
         """Ask for it: the toolchain's next `warm()` makes it."""

@@ -11,7 +11,7 @@ from tutor.core.exercise import ToolchainName
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
-from tutor.toolchains.compilers import available
+from tutor.toolchains.compilers import available, compiler
 from tutor.toolchains.diagnose_cc import compiler_findings
 from tutor.toolchains.diagnose_python import syntax_findings
 from tutor.toolchains.packages import (
@@ -110,6 +110,8 @@ class TorchToolchain:
         """The stable headers, then torch/library.h; the slow ones once an exercise has asked for them."""
         if not self.probe().ready:
             return ()
-        usual = [task for header in (STABLE, LIBRARY) for task in header_task(torch_recipe("any.so", (), header))]
+        # gcc's torch/library.h takes 30 s and 430 MB: only for who uses it.
+        first = (STABLE, LIBRARY) if compiler().family == "clang" else (STABLE,)
+        usual = [task for header in first for task in header_task(torch_recipe("any.so", (), header))]
         asked = wanted(tuple(header.name for header in (STABLE, LIBRARY, BINDING, EXTENSION)))
         return (*usual, *(task for task in asked if task.target not in {u.target for u in usual}))

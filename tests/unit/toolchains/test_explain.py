@@ -21,7 +21,7 @@ SAMPLES: dict[str, str] = {
     "glibcxx": "ImportError: /opt/conda/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found (required by x.so)",
     "ninja": "RuntimeError: Ninja is required to load C++ extensions (pip install ninja to get it)",
     "cuda-home": "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root.",
-    "cuda-mismatch": "RuntimeError: \nThe detected CUDA version (11.8) mismatches the version that was used to compile\n"
+    "cuda-mismatch": "The detected CUDA version (11.8) mismatches the version that was used to compile\n"
     "PyTorch (13.2). Please make sure to use the same CUDA versions.",
     "gnu-version": "/usr/local/cuda/include/crt/host_config.h:143:2: error: #error -- unsupported GNU version! gcc "
     "versions later than 12 are not supported!",
@@ -45,7 +45,7 @@ SAMPLES: dict[str, str] = {
     "cython-readonly": "ValueError: buffer source array is read-only",
     "cython-assign": "decay.pyx:3:13: Cannot assign type 'unicode object' to 'double'",
     "disk-full": "fatal error: error writing to /tmp/cc.s: No space left on device",
-    "cargo-offline": "error: failed to download from `https://registry.example/x`\n\nCaused by:\n  Could not resolve host",
+    "cargo-offline": "error: failed to download from `https://registry.example/x`\n\nCaused by:\n  no route",
     "cargo-lock": "error: the lock file /x/Cargo.lock needs to be updated but --locked was passed to prevent this",
 }
 
