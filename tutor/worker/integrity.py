@@ -80,22 +80,28 @@ class _Kept:
 class Snapshot:
     """Identities of the functions, classes and modules that judge, and of their code."""
 
-    def __init__(self, extra: tuple[types.ModuleType, ...] = ()) -> None:
-        names = [*JUDGES, *(name for name in sys.modules if name.startswith(_OURS))]
-        self._modules = {name: sys.modules[name] for name in names if name in sys.modules}
+    def __init__(self, extra: tuple[types.ModuleType, ...] = (), base: Snapshot | None = None) -> None:
+        """`base`: an earlier snapshot of this process, from before it forked, that this one adds `extra` to."""
+        self._modules: dict[str, types.ModuleType] = {}
         self._kept: list[_Kept] = []
-        for name, module in self._modules.items():
-            self._keep_namespace(name, vars(module), deep=not name.startswith(("torch", "numpy", "builtins")))
+        if base is not None:
+            self._modules.update(base._modules)
+            self._kept += base._kept
+        else:
+            names = [*JUDGES, *(name for name in sys.modules if name.startswith(_OURS))]
+            self._modules.update({name: sys.modules[name] for name in names if name in sys.modules})
+            for name, module in self._modules.items():
+                self._keep_namespace(name, vars(module), deep=not name.startswith(("torch", "numpy", "builtins")))
         for module in extra:
             self._keep_namespace(module.__name__, vars(module), deep=True)
-        # Bound here: comparing must not depend on names that could be replaced.
-        self._vars, self._get = vars, dict.get
         self._builtin_names = frozenset(vars(sys.modules["builtins"]))
 
     def _keep_namespace(self, owner: str, namespace: Any, *, deep: bool) -> None:
         for name, value in list(namespace.items()):
             if not callable(value) and not isinstance(value, types.ModuleType):
                 continue
+            if owner == "torch" and isinstance(value, types.FunctionType):
+                continue  # torch._dynamo wraps some of them when it is first imported, by opcheck for one
             self._keep(owner, namespace, name, value)
             if deep and isinstance(value, type) and getattr(value, "__module__", None) == owner:
                 for attribute, member in list(vars(value).items()):
@@ -129,3 +135,16 @@ class Snapshot:
             for name in self._builtin_names & vars(module).keys()
             if (owner, name) not in known and callable(vars(module)[name])
         }
+
+
+_base: list[Snapshot] = []
+
+
+def take_base() -> None:
+    """Take the snapshot that all later ones of this process and its forks start from."""
+    _base[:] = [Snapshot()]
+
+
+def take(extra: tuple[types.ModuleType, ...]) -> Snapshot:
+    """A snapshot that covers the modules of a check or a benchmark too."""
+    return Snapshot(extra, _base[0] if _base else None)

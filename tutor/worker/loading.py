@@ -21,6 +21,7 @@ def load(artifact: Artifact) -> Any:
 
     Raises Defects (code `build`, or `exception-contract` for a broken module init) when it can't be loaded.
     """
+    __tracebackhide__ = True
     try:
         return _LOADERS[artifact.kind](artifact)
     except Defects:

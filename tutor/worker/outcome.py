@@ -19,6 +19,12 @@ from tutor.worker.places import Place, find_symbol, learner_place
 
 _CONTRACT = re.compile(r"returned NULL without setting an exception|(?:returned a result|result) with an exception set")
 _EXPECTED = re.compile(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>|DID NOT RAISE (\w+)")
+_OPCHECKS = {
+    "test_schema": "schema",
+    "test_autograd_registration": "autograd-registration",
+    "test_faketensor": "fake-kernel",
+    "test_aot_dispatch": "fake-kernel",
+}
 _MESSAGE_LENGTH = 400
 _DETAIL_LENGTH = 20_000
 
@@ -104,8 +110,15 @@ def _findings(item: pytest.Item, phase: Phase, error: BaseException, artifact: A
         return (_placed(Finding("forbidden", text), raised_at),)
     if isinstance(error, SystemError) and _CONTRACT.search(str(error)):
         return (_placed(Finding("exception-contract", str(error)), place or _called_place(item, artifact)),)
-    finding = Finding(code, explain(error))
+    finding = Finding(_opcheck_code(error) or code, explain(error))
     return (_placed(finding, place or raised_at or _called_place(item, artifact)),)
+
+
+def _opcheck_code(error: BaseException) -> str:
+    """The finding that a failed part of torch.library.opcheck stands for."""
+    if type(error).__name__ != "OpCheckError":
+        return ""
+    return next((code for test, code in _OPCHECKS.items() if test in str(error)), "")
 
 
 def _placed(finding: Finding, place: Place | None) -> Finding:
@@ -151,6 +164,11 @@ def explain(error: BaseException) -> str:
     if isinstance(error, AssertionError):
         said = text.split("\nassert ", 1)[0] or "the check's assertion does not hold"
         return _short(said)
+    if type(error).__name__ == "OpCheckError" and error.__cause__ is not None:
+        cause = error.__cause__
+        if type(cause).__name__ == "UnsupportedOperatorException":
+            return f"opcheck: {cause} has no fake kernel"
+        return _short(f"opcheck: {type(cause).__name__}: {cause}")
     return _short(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 

@@ -62,6 +62,7 @@ def built(request: pytest.FixtureRequest) -> Any:
     """The loaded extension module, ctypes.CDLL, torch.ops namespace or Python module."""
     from tutor.worker.loading import load
 
+    __tracebackhide__ = True
     context = _context(request)
     if context.loaded is None:
         context.loaded = load(context.artifact)

@@ -22,7 +22,7 @@ from tutor.worker.channel import Channel
 from tutor.worker.context import prepare_process
 from tutor.worker.defects import Defects
 from tutor.worker.fixtures.calls import called_place
-from tutor.worker.integrity import Snapshot
+from tutor.worker.integrity import take
 from tutor.worker.loading import load
 from tutor.worker.sameness import assert_same
 
@@ -206,7 +206,7 @@ def serve_side(channel: Channel, folder: str, name: str, artifact: Artifact, dev
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     judge = sys.modules["mltutor_bench"]
-    snapshot = Snapshot((judge,))
+    snapshot = take((judge,))
     try:
         side = Side(channel, case, artifact, device)
     except Defects as error:

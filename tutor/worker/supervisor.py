@@ -22,43 +22,18 @@ from tutor.worker.channel import Channel
 from tutor.worker.child import Child, Watch
 from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_process
 from tutor.worker.deaths import explain_death
-from tutor.worker.integrity import Snapshot
+from tutor.worker.integrity import Snapshot, take
 from tutor.worker.outcome import PhaseRecorder, check_id, judge
 
 Send = Callable[[protocol.Reply], None]
 
-_OPTIONS = [
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:faulthandler",
-    "-p",
-    "no:junitxml",
-    "-p",
-    "no:pastebin",
-    "-p",
-    "no:doctest",
-    "-p",
-    "no:debugging",
-    "-p",
-    "no:setuponly",
-    "-p",
-    "no:setupplan",
-    "-p",
-    "no:stepwise",
-    "-p",
-    "no:unraisableexception",
-    "-p",
-    "no:threadexception",
-    "-p",
-    "tutor.worker.plugin",
-    "-s",
-    "--import-mode=importlib",
-    "-c",
-    "/dev/null",
-]
+# Plugins that only cost time here, or that would print, patch pytest or handle signals.
+_WITHOUT = (
+    "cacheprovider terminal legacypath faulthandler junitxml pastebin doctest debugging setuponly setupplan "
+    "stepwise unraisableexception threadexception"
+)
+_OPTIONS = [word for name in _WITHOUT.split() for word in ("-p", f"no:{name}")]
+_OPTIONS += ["-p", "tutor.worker.plugin", "-s", "--import-mode=importlib", "-c", os.devnull]
 # Bound before learner code loads.
 _clock = time.perf_counter
 _decode_result = msgspec.json.Decoder(CheckResult).decode
@@ -114,7 +89,7 @@ class CheckLoop:
         send, run = self._send, self.request.run_id
         send(protocol.Announced(run, tuple(name for name, _ in named)))
         modules = {item.module.__name__: item.module for _, item in named if hasattr(item, "module")}
-        snapshot = Snapshot(tuple(modules.values()))
+        snapshot = take(tuple(modules.values()))
         waiting = list(reversed(named))
         while waiting or self._watch.children:
             while waiting and len(self._watch.children) < max(1, self.request.jobs):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tutor.core import protocol
-from tutor.worker import linux
+from tutor.worker import integrity, linux
 from tutor.worker.child import keep_from_children
 
 _Work = protocol.Check | protocol.Bench | protocol.Cythonize
@@ -75,6 +75,7 @@ class Zygote:
         """One more step of warming up, while nothing else is to do."""
         self._later.pop(0)()
         if not self._later:
+            integrity.take_base()
             freeze()
 
     def _read_requests(self) -> None:
@@ -275,6 +276,9 @@ def main(arguments: list[str] | None = None) -> None:
             zygote.serve()
         except msgspec.DecodeError as error:
             raise SystemExit(f"mltutor worker: a request can't be read: {error}") from error
+    # No teardown of what was imported: torch's and triton's print complaints of their own there.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
