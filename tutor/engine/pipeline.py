@@ -140,7 +140,7 @@ class _Run:
         message = p.Check(
             self.zygote.next_id(),
             self.exercise.id,
-            str(self.exercise.folder),
+            str(self.exercise.folder.absolute()),
             artifact,
             p.Limits(self.exercise.time_limit, self.exercise.memory_limit_mb << 20),
             jobs=self.job.jobs,
@@ -207,7 +207,7 @@ class _Run:
         request = p.Bench(
             self.zygote.next_id(),
             self.exercise.id,
-            str(self.exercise.folder),
+            str(self.exercise.folder.absolute()),
             artifact,
             cases,
             against=other,

@@ -48,6 +48,11 @@ class Preparer:
         if self._tree:
             self._tree.signal(signal.SIGCONT)
 
+    async def done(self) -> None:
+        """Wait until nothing is left to prepare; at once when it was never started."""
+        while self._task and not self._task.done():
+            await asyncio.wait({self._task})
+
     async def close(self) -> None:
         """End it; what is half made is made again next time."""
         if self._task:

@@ -53,6 +53,7 @@ class Session:
         self._run_ids = itertools.count(1)
         self._background: set[asyncio.Task[None]] = set()
         self._record = Record(home, self._emit)
+        self._intents = asyncio.Lock()
 
     # -- life
 
@@ -112,7 +113,8 @@ class Session:
     async def handle(self, intent: e.Intent) -> None:
         """Do what a face asks. What the environment refuses becomes a Notice; the methods below raise it instead."""
         try:
-            await self._handle(intent)
+            async with self._intents:
+                await self._handle(intent)
         except TutorError as error:
             self._emit(e.Notice("error", error.message, error.remedy))
 
@@ -200,6 +202,12 @@ class Session:
         if self._watching and self.state.current == exercise.id:
             await self._watcher.accept()
             self._order("command", time.time())
+
+    async def prepared(self) -> None:
+        """Wait until the worker of the open exercise is up and no background work is left."""
+        while self._background:
+            await asyncio.wait(set(self._background))
+        await self._preparer.done()
 
     # -- runs
 

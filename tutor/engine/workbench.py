@@ -27,7 +27,7 @@ class Workbench:
     """Builder, zygotes and pipeline over one scratch folder that no other process uses."""
 
     def __init__(self, home: Home, emit: Emit, launcher: Sequence[str] = (), worker: Sequence[str] = ()) -> None:
-        configure(home.cache / "tools", settings().compiler)
+        configure(home.cache, settings().compiler)
         self.scratch = _scratch(home, bool(launcher))
         self.zygotes = Zygotes(launcher, worker, crash_handler)
         self.quiet = Quiet()
