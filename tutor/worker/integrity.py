@@ -100,8 +100,8 @@ class Snapshot:
         for name, value in list(namespace.items()):
             if not callable(value) and not isinstance(value, types.ModuleType):
                 continue
-            if owner == "torch" and isinstance(value, types.FunctionType):
-                continue  # torch._dynamo wraps some of them when it is first imported, by opcheck for one
+            if owner == "torch" and not isinstance(value, types.BuiltinFunctionType):
+                continue  # torch replaces some of its Python names itself, when opcheck first imports the compiler
             self._keep(owner, namespace, name, value)
             if deep and isinstance(value, type) and getattr(value, "__module__", None) == owner:
                 for attribute, member in list(vars(value).items()):
