@@ -27,13 +27,18 @@ class Stage:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the queue is empty and two ticks have drawn what came of it."""
-        while not self.session.queue.empty():
-            await self.pilot.pause(0.02)
-        await self.pilot.pause(0.25)
-        while any(worker.group in ("task", "sources", "hint") for worker in self.app.workers):
-            await self.pilot.pause(0.02)
-        await self.pilot.pause(0.15)
+        """Wait until every event is drawn and nothing loads any more; twice, for what a worker asks to be drawn."""
+        for _ in range(2):
+            while not self._quiet():
+                await self.pilot.pause(0.02)
+            await self.pilot.pause(0.12)
+
+    def _quiet(self) -> bool:
+        app, groups = self.app, {worker.group for worker in self.app.workers}
+        # A sheet's worker that has put nothing on screen is still reading files.
+        loading = groups & {"task", "sources", "hint"} or ("sheet" in groups and len(app.screen_stack) == 1)
+        pending = app._due or app._notable or len(app._link._tasks) > 1
+        return self.session.queue.empty() and not loading and not pending
 
     async def press(self, *keys: str) -> None:
         for key in keys:
