@@ -21,6 +21,7 @@ from tutor.worker.limits import TICK, apply_limits, grown_bytes
 from tutor.worker.linux import (
     ProcessRow,
     all_processes,
+    command_line,
     descendants,
     die_with_parent,
     kill_rows,
@@ -42,7 +43,10 @@ def keep_from_children(fd: int) -> None:
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """The supervisor's view of one child. `status` is the wait status once it has ended."""
+    """The supervisor's view of one child. `status` is the wait status once it has ended.
+
+    forked: when it ended, a copy of it (a fork without exec) was still running.
+    """
 
     name: str
     pid: int
@@ -58,6 +62,7 @@ class Child:
     kill_at: float | None = None
     status: int | None = None
     ended: float = 0.0
+    forked: bool = False
     seen: dict[int, ProcessRow] = field(default_factory=dict)
 
     @property
@@ -193,6 +198,7 @@ class Watch:
     def _reap(self, child: Child) -> None:
         # Before the zombie is collected its pid can't be reused, so its session's number is still its own.
         leftovers = [row for row in all_processes() if row.session == child.pid and row.pid != child.pid]
+        child.forked = any(command_line(row.pid) == command_line(os.getpid()) for row in leftovers if row.state != "Z")
         kill_rows(leftovers)
         child.status = os.waitpid(child.pid, 0)[1]
         child.ended = time.monotonic()

@@ -95,6 +95,12 @@ class Snapshot:
         for module in extra:
             self._keep_namespace(module.__name__, vars(module), deep=True)
         self._builtin_names = frozenset(vars(sys.modules["builtins"]))
+        # `torch.compile`, `numpy.abs`: names of builtins that a module has of its own.
+        self._own = {
+            (owner, name)
+            for owner, module in self._modules.items()
+            for name in self._builtin_names & vars(module).keys()
+        }
 
     def _keep_namespace(self, owner: str, namespace: Any, *, deep: bool) -> None:
         for name, value in list(namespace.items()):
@@ -127,13 +133,12 @@ class Snapshot:
 
     def _shadowed(self) -> set[str]:
         """Names of builtins that were planted in a judging module's globals (`_pytest.runner.len = ...`)."""
-        known = {(kept.owner, kept.name) for kept in self._kept}
         return {
             f"{owner}.{name}"
             for owner, module in self._modules.items()
             if owner != "builtins"
             for name in self._builtin_names & vars(module).keys()
-            if (owner, name) not in known and callable(vars(module)[name])
+            if (owner, name) not in self._own and callable(vars(module)[name])
         }
 
 

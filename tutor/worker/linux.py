@@ -54,6 +54,15 @@ def read_process(pid: int) -> ProcessRow | None:
     return ProcessRow(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]), int(fields[21]) * PAGE)
 
 
+def command_line(pid: int) -> bytes:
+    """The arguments of a process; a fork without exec has its parent's. Empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 def all_processes() -> list[ProcessRow]:
     """Every process that /proc shows, zombies included."""
     rows = (read_process(int(name)) for name in os.listdir("/proc") if name.isdigit())

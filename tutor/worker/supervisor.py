@@ -192,8 +192,8 @@ def outcome_of(child: Child, request: protocol.Check) -> CheckResult:
     reports = [message for message in child.messages if message.kind == "result"]
     output = child.output.decode("utf-8", errors="replace")
     died = child.killed or child.status != 0
-    if child.inbox.strangers and not died:
-        text = "another process than the check's own tried to report: a fork must not run on into the check"
+    if (child.inbox.strangers or child.forked) and not died:
+        text = "a process that your code forked ran on into the check: it must end with os._exit"
         return _forbid(CheckResult(child.name, Outcome.FAIL, output=output, seconds=child.seconds), text)
     if reports and not died:
         return _with(_decode_result(reports[-1].body), output=output)
