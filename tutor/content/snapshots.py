@@ -95,10 +95,9 @@ class Snapshots:
                     write_atomic(staging / "files" / name, content)
             write_atomic(staging / "meta.json", msgspec.json.encode(meta))
             os.rename(staging, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
+        finally:
+            with contextlib.suppress(OSError):  # it is gone when the rename went well
                 shutil.rmtree(staging)
-            raise
 
 
 def _split(files: Files) -> tuple[list[str], list[str]]:

@@ -66,10 +66,9 @@ def write_atomic(path: Path, data: bytes, *, before: Callable[[], None] | None =
         if before is not None:
             before()
         os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
+    finally:
+        with contextlib.suppress(OSError):  # it is gone when the rename went well
             temporary.unlink()
-        raise
     sync_folder(target.parent)
 
 
