@@ -38,6 +38,7 @@ from tutor.core.stats import paired_ratio
 DEFAULT = ("cpp-view", "capi-refs", "ct-layout", "cffi-ann", "cy-decay", "pb-sumtree", "op-quant", "rs-bpe")
 PREPARATION_SECONDS = 600.0
 VERDICT_SECONDS = 180.0
+CLANGS = ("", "-16", "-17", "-18", "-19", "-20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ async def measure(course: Course, exercise: Exercise, compiler: str, rounds: int
     folder = workspace.folder(exercise)
     async with Session(course, workspace, Home.locate()) as session:
         await session.handle(e.Open(exercise.id))
-        await prepared(session)
+        await asyncio.wait_for(session.prepared(), PREPARATION_SECONDS)
         loop = Loop(session, exercise, folder)
         original = solution_files(exercise)[exercise.main_file]
         mark = b"#" if exercise.main_file.endswith((".py", ".pyx")) else b"//"
@@ -136,15 +137,6 @@ async def first_error(loop: Loop, original: bytes) -> float | None:
         return None
     _, build, _ = await loop.save(original + b"\nthis is not code ;(\n")
     return build
-
-
-async def prepared(session: object) -> None:
-    """Wait until the background preparation (headers, shared modules, crates) has nothing left to do."""
-    async with asyncio.timeout(PREPARATION_SECONDS):
-        while any(p.state in {"waiting", "running"} for p in session.state.preparing) or not session.state.preparing:
-            await asyncio.sleep(0.2)
-            if not session.state.preparing and session.state.run and not session.state.run.active:
-                return
 
 
 def prepare_usual(way: usual_way.UsualWay, exercise: Exercise, folder: Path) -> Path:
@@ -193,7 +185,7 @@ async def run(args: argparse.Namespace, scratch: Path) -> list[Row]:
     course = load_course()
     rows = []
     for compiler in args.compilers.split(","):
-        if compiler == "clang" and not any(shutil.which(f"clang++{v}") for v in ("", "-16", "-17", "-18", "-19", "-20")):
+        if compiler == "clang" and not any(shutil.which(f"clang++{v}") for v in CLANGS):
             print("clang: not installed, left out", file=sys.stderr)
             continue
         os.environ["MLTUTOR_COMPILER"] = compiler

@@ -138,16 +138,16 @@ def _natives(exercise: Exercise, folder: Path) -> dict[str, str]:
         target = folder / f"lib{name}.so"
         if not target.exists():
             source = native_root() / name
-            _run(["gcc", *FLAGS, "-shared", "-fPIC", f"-I{source}", str(source / f"{name}.c"), "-o", str(target), "-lm"],
-                 folder, dict(os.environ))
+            words = ["-shared", "-fPIC", f"-I{source}", str(source / f"{name}.c"), "-o", str(target), "-lm"]
+            _run(["gcc", *FLAGS, *words], folder, dict(os.environ))
         extra[name] = str(target)
     return extra
 
 
 def _ctypes(exercise: Exercise) -> UsualWay:
     def find(folder: Path) -> Artifact:
-        sources = _sources(exercise, folder)
-        return Artifact("python", exercise.module, "", (str(folder),), sources=sources, extra=_natives(exercise, folder))
+        sources, extra = _sources(exercise, folder), _natives(exercise, folder)
+        return Artifact("python", exercise.module, "", (str(folder),), sources=sources, extra=extra)
 
     return UsualWay("pytest", {}, [], find)
 

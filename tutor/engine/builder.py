@@ -22,7 +22,7 @@ from tutor.engine.snapshot import Snapshot
 from tutor.engine.zygotes import Zygotes
 from tutor.store.build_cache import BuildCache
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, CythonStep, Step, Toolchain
-from tutor.toolchains.registry import environment_problem, retry_plainly, toolchain
+from tutor.toolchains.registry import environment_problem, retry_plainly, syntax_check, toolchain
 
 KEEP_BUILDS = 8
 
@@ -57,6 +57,7 @@ class Builder:
         self._available: dict[ToolchainName, Availability] = {}
         self._numbers = itertools.count(1)
         self._builds: list[Path] = []
+        self._newest: dict[str, tuple[BuildRequest, BuildPlan]] = {}
 
     async def build(
         self, exercise: Exercise, taken: Snapshot, on_step: Callable[[str], None] = lambda label: None
@@ -83,10 +84,23 @@ class Builder:
             raise problem
         findings = await asyncio.to_thread(_findings, chain, request, ok, raw)
         if ok:
+            self._newest[exercise.id] = request, plan
             _must_exist(plan, request.out)
             if plan.outputs:
                 await asyncio.to_thread(self._cache.put, key, request.out, plan.outputs)
         return BuildOutcome(ok, plan.artifact if ok else None, findings, raw, time.perf_counter() - started)
+
+    async def missing_includes(self, exercise: Exercise) -> tuple[Finding, ...]:
+        """What the newest build compiled only because a precompiled header brought an #include along.
+
+        Compiles once more without that header and without making code, at low priority; nothing when none was used.
+        """
+        newest = self._newest.pop(exercise.id, None)
+        command = syntax_check(newest[1]) if newest else None
+        if newest is None or command is None:
+            return ()
+        result = await run_command(command, low=True)
+        return () if result.ok else self._find(exercise.toolchain).parse(newest[0], result.output)
 
     async def chain(self, exercise: Exercise) -> Toolchain:
         """The exercise's toolchain, probed once. Raises ToolchainMissing with the remedy."""

@@ -250,3 +250,15 @@ async def start_peer(argv: Sequence[str], env: Mapping[str, str], limit: int = 1
 
 def _cannot_start(argv: Sequence[str], error: OSError) -> WorkspaceError:
     return WorkspaceError(f"can't start `{argv[0]}`: {error}", "Free memory, processes or disk, then save again.")
+
+
+async def run_attached(argv: Sequence[str]) -> int:
+    """Run a program on this terminal until it ends, such as the learner's editor; its exit code."""
+    done = await asyncio.to_thread(subprocess.run, tuple(argv), check=False)
+    return done.returncode
+
+
+async def run_beside(argv: Sequence[str]) -> tuple[int, str]:
+    """Run a program that opens its own window or pane and returns; its exit code and what it said on stderr."""
+    done = await asyncio.to_thread(subprocess.run, tuple(argv), capture_output=True, check=False)
+    return done.returncode, done.stderr.decode(errors="replace").strip()

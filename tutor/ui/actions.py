@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Callable
 
 from textual import work
@@ -13,6 +12,7 @@ from textual.screen import Screen
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
+from tutor.engine.process import run_attached, run_beside
 from tutor.ui.editor import Launch, launch
 from tutor.ui.host import Host
 from tutor.ui.output import everything, said
@@ -228,14 +228,13 @@ class ExerciseActions(Screen[None]):
     async def _start(self, start: Launch) -> None:
         """Run the editor: beside the app, or in its place while the app sleeps and the engine goes on."""
         if start.where == "beside":
-            done = await asyncio.to_thread(subprocess.run, start.argv, capture_output=True, check=False)
-            if done.returncode:
-                words = done.stderr.decode(errors="replace").strip()
+            code, words = await run_beside(start.argv)
+            if code:
                 self.host.tell(f"{start.argv[0]} did not start: {words}", "", "warning")
             return
         # The batch keeps every repaint back: a writer that nobody drains would block the loop.
         with self.app.batch_update(), self.app.suspend():
-            await asyncio.to_thread(subprocess.run, start.argv, check=False)
+            await run_attached(start.argv)
 
 
 def _listed(read: Callable[[Exercise], dict[str, bytes]], exercise: Exercise) -> list[Line]:
