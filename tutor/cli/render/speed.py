@@ -65,7 +65,7 @@ def _goals(output: Output, result: BenchResult) -> str:
 def _times(output: Output, result: BenchResult) -> str:
     other = result.baseline if result.against == "baseline" else f"the {result.against}"
     mine, theirs = seconds(output, result.seconds), seconds(output, result.baseline_seconds)
-    return f"yours {mine}, {other} {theirs}, {result.pairs} pairs"
+    return f"yours {mine}, {other} {theirs}"
 
 
 def seconds(output: Output, value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Ou
 _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 _SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _OUTPUT_LINES, _GROUPS, _MESSAGES = 20, 8, 3
+_MESSAGE = 240  # letters of a check's message; its findings have the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +98,21 @@ def _show_checks(output: Output, report: Report) -> None:
     output.blank()
     count = f"  {passed} of {max(len(checks), report.announced)} pass"
     output.text(("checks", "bold"), count, (_took(report.verdict.seconds.check), "dim"))
-    for check in sorted(checks, key=lambda c: c.outcome is not Outcome.PASS):
-        _show_check(output, check)
+    good = Counter(c.id.partition(" [")[0] for c in checks if c.outcome is Outcome.PASS)
+    for name, number in good.items():
+        times = (f"  {number}{output.glyphs.times}", "dim") if number > 1 else ""
+        output.text((output.glyphs.passed, "green"), f" {name}", times, indent=2)
+    for check in checks:
+        if check.outcome is not Outcome.PASS:
+            _show_check(output, check)
 
 
 def _show_check(output: Output, check: CheckResult) -> None:
     sign = output.glyphs.outcome(check.outcome)
-    quiet = check.outcome is Outcome.PASS
     output.text((sign, STYLES[check.outcome]), f" {check.id}", indent=2)
-    if quiet:
-        return
     if check.message:
-        output.text(check.message, indent=6)
+        long = len(check.message) > _MESSAGE
+        output.text(check.message[:_MESSAGE] + (output.glyphs.ellipsis if long else ""), indent=6)
     printed = check.output.strip("\n").split("\n") if check.output.strip() else []
     if printed:
         more = f", the last {_OUTPUT_LINES} of {len(printed)} lines" if len(printed) > _OUTPUT_LINES else ""
