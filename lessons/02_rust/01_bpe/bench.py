@@ -3,6 +3,7 @@
 import heapq
 import random
 from collections import Counter
+from itertools import pairwise
 
 from tutor.worker.case import Case
 
@@ -24,7 +25,7 @@ def train(text):
     number = {letter: i for i, letter in spelling.items()}
     ids, rows = [number[letter] for letter in text], []
     for _ in range(MERGES):
-        pair = Counter(zip(ids, ids[1:], strict=False)).most_common(1)[0][0]
+        pair = Counter(pairwise(ids)).most_common(1)[0][0]
         text = spelling[pair[0]] + spelling[pair[1]]
         merged = number.setdefault(text, len(spelling))
         spelling[merged] = text
@@ -53,7 +54,7 @@ class PythonBpe:
     def encode(self, ids):
         merges, ids, count = self.merges, list(ids), len(ids)
         after, before, alive = [*range(1, count), -1], list(range(-1, count - 1)), [True] * count
-        queue = [(merges[pair][0], i) for i, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges]
+        queue = [(merges[pair][0], i) for i, pair in enumerate(pairwise(ids)) if pair in merges]
         heapq.heapify(queue)
         while queue:
             rank, i = heapq.heappop(queue)

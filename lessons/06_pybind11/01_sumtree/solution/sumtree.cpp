@@ -19,11 +19,12 @@ using Values = py::array_t<double, py::array::c_style>;
 // A complete binary tree in one vector: node 1 is the root, the children of node i are 2i and 2i + 1, the leaves
 // start at first_leaf_. Each inner node holds the sum of its children, so node 1 holds the total.
 class SumTree {
-public:
+  public:
     explicit SumTree(std::int64_t capacity) : capacity_(capacity) {
         if (capacity < 1) throw std::invalid_argument("capacity must be at least 1");
         while (first_leaf_ < capacity) first_leaf_ *= 2;
-        nodes_.assign(2 * first_leaf_, 0.0);  // leaves past capacity are padding: always 0, never drawn
+        // Leaves past the capacity are padding: always 0, never drawn.
+        nodes_.assign(2 * first_leaf_, 0.0);
     }
 
     std::int64_t capacity() const { return capacity_; }
@@ -34,8 +35,14 @@ public:
         // @gap
         std::int64_t node = first_leaf_ + index;
         nodes_[node] = priority;
-        // Added up anew: `sum += change` would collect a rounding error with every update.
-        for (node /= 2; node >= 1; node /= 2) nodes_[node] = nodes_[2 * node] + nodes_[2 * node + 1];
+        // Each sum is added up anew from the two children; `sum += change` would collect rounding errors.
+        // node ^ 1 is the sibling, and the child just written stays in a register.
+        double sum = priority;
+        while (node > 1) {
+            sum += nodes_[node ^ 1];
+            node >>= 1;
+            nodes_[node] = sum;
+        }
         //| // TODO: store the priority in its leaf, then bring every node above it up to date.
         //| (void)index, (void)priority;
         // @end
@@ -63,24 +70,26 @@ public:
         // @end
     }
 
-private:
+  private:
     std::int64_t capacity_;
     std::int64_t first_leaf_ = 1;
     std::vector<double> nodes_;
 };
 
 // Set many priorities. All arguments are checked before the first is stored: an error leaves the tree as it was.
-void update(SumTree& tree, const Indices& indices, const Values& priorities) {
+void update(SumTree &tree, const Indices &indices, const Values &priorities) {
     // @gap
     const auto index = indices.unchecked<1>();
     const auto priority = priorities.unchecked<1>();
     const py::ssize_t count = index.shape(0);
-    if (priority.shape(0) != count) throw py::value_error("indices and priorities differ in length");
+    if (priority.shape(0) != count)
+        throw py::value_error("indices and priorities differ in length");
     for (py::ssize_t k = 0; k < count; ++k) {
         if (index(k) < 0 || index(k) >= tree.capacity())
             throw py::index_error("index " + std::to_string(index(k)) + " is not in the tree");
         if (!(priority(k) >= 0.0) || std::isinf(priority(k)))
-            throw py::value_error("priority " + std::to_string(priority(k)) + " is not a finite number >= 0");
+            throw py::value_error("priority " + std::to_string(priority(k)) +
+                                  " is not a finite number >= 0");
     }
     for (py::ssize_t k = 0; k < count; ++k) tree.set(index(k), priority(k));
     //| // TODO: check, then set each pair. array.unchecked<1>() gives a view to index with (k).
@@ -89,11 +98,12 @@ void update(SumTree& tree, const Indices& indices, const Values& priorities) {
 }
 
 // The index of each mass.
-py::array_t<std::int64_t> find(const SumTree& tree, const Values& masses) {
+py::array_t<std::int64_t> find(const SumTree &tree, const Values &masses) {
     // @gap
     const auto mass = masses.unchecked<1>();
     const py::ssize_t count = mass.shape(0);
-    if (count > 0 && tree.total() == 0.0) throw py::value_error("all priorities are 0: there is nothing to find");
+    if (count > 0 && tree.total() == 0.0)
+        throw py::value_error("all priorities are 0: there is nothing to find");
     py::array_t<std::int64_t> found(count);
     auto out = found.mutable_unchecked<1>();
     for (py::ssize_t k = 0; k < count; ++k) {
@@ -115,7 +125,8 @@ PYBIND11_MODULE(sumtree, m) {
         .def_property_readonly("total", &SumTree::total, "The sum of all priorities.")
         // @gap
         .def("__len__", &SumTree::capacity)
-        .def("update", &update, py::arg("indices"), py::arg("priorities"), "Set priorities[k] at indices[k].")
+        .def("update", &update, py::arg("indices"), py::arg("priorities"),
+             "Set priorities[k] at indices[k].")
         .def("find", &find, py::arg("masses"), "The index of each mass in 0..total.")
         //| // TODO: bind __len__, update(indices, priorities) and find(masses).
         // @end

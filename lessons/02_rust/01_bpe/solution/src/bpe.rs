@@ -66,7 +66,11 @@ impl Bpe {
     fn encode(&self, ids: Vec<u32>) -> Vec<u32> {
         let mut symbols = link(&ids);
         self.merge_all(&mut symbols);
-        symbols.iter().filter(|symbol| symbol.alive).map(|symbol| symbol.id).collect()
+        symbols
+            .iter()
+            .filter(|symbol| symbol.alive)
+            .map(|symbol| symbol.id)
+            .collect()
     }
 }
 
@@ -74,7 +78,12 @@ impl Bpe {
 fn link(ids: &[u32]) -> Vec<Symbol> {
     let mut symbols: Vec<Symbol> = (0..)
         .zip(ids)
-        .map(|(i, &id)| Symbol { id, prev: if i == 0 { NONE } else { i - 1 }, next: i + 1, alive: true })
+        .map(|(i, &id)| Symbol {
+            id,
+            prev: if i == 0 { NONE } else { i - 1 },
+            next: i + 1,
+            alive: true,
+        })
         .collect();
     if let Some(last) = symbols.last_mut() {
         last.next = NONE;
@@ -90,7 +99,9 @@ impl Bpe {
         if symbol.next == NONE {
             return None;
         }
-        self.merges.get(&(symbol.id, symbols[symbol.next as usize].id)).copied()
+        self.merges
+            .get(&(symbol.id, symbols[symbol.next as usize].id))
+            .copied()
         //| // TODO: look up (id of the symbol at left, id of its next) in self.merges.
         //| let _ = (symbols, left);
         //| None
@@ -100,7 +111,10 @@ impl Bpe {
     /// Push the pair that starts at `left` when it can be merged.
     fn push(&self, queue: &mut BinaryHeap<Reverse<Candidate>>, symbols: &[Symbol], left: u32) {
         if let Some(merge) = self.lookup(symbols, left) {
-            queue.push(Reverse(Candidate { rank: merge.rank, left }));
+            queue.push(Reverse(Candidate {
+                rank: merge.rank,
+                left,
+            }));
         }
     }
 
@@ -117,10 +131,15 @@ impl Bpe {
             if !symbols[left as usize].alive {
                 continue;
             }
-            let Some(merge) = self.lookup(symbols, left).filter(|merge| merge.rank == rank) else {
+            let Some(merge) = self
+                .lookup(symbols, left)
+                .filter(|merge| merge.rank == rank)
+            else {
                 continue;
             };
-            let Symbol { prev, next: right, .. } = symbols[left as usize];
+            let Symbol {
+                prev, next: right, ..
+            } = symbols[left as usize];
             let after = symbols[right as usize].next;
             symbols[left as usize].id = merge.id;
             symbols[left as usize].next = after;
