@@ -8,7 +8,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutor.content import sources
@@ -151,22 +151,22 @@ class Builder:
         on_step(step.label)
         if isinstance(step, CythonStep):
             return await self._cythonize(step)
-        result = await run_command(step)
+        # a compiler that is killed leaves its temporary files: with the build, not in the machine's /tmp
+        result = await run_command(replace(step, env={"TMPDIR": str(self._scratch), **step.env}))
         if result.timed_out:
             text = f"{result.output}\nerror: `{step.label}` was ended after {step.timeout:.0f} s\n"
             return CommandResult(result.code, text, result.seconds, True)
         return result
 
     async def _cythonize(self, step: CythonStep) -> CommandResult:
-        zygote = self._zygotes.of("plain")
-        if zygote.running:
-            message = p.Cythonize(zygote.next_id(), str(step.source), str(step.output), step.shared)
-            try:
-                done = await zygote.finish(message)
-            except WorkerError:
-                return await run_command(step.fallback)
-            if done.outcome in ("ok", "failed"):
-                return CommandResult(int(done.outcome == "failed"), done.message, done.seconds)
+        zygote = self._zygotes.of("cython")
+        message = p.Cythonize(zygote.next_id(), str(step.source), str(step.output), step.shared)
+        try:
+            done = await zygote.finish(message)
+        except WorkerError:
+            return await run_command(step.fallback)
+        if done.outcome in ("ok", "failed"):
+            return CommandResult(int(done.outcome == "failed"), done.message, done.seconds)
         return await run_command(step.fallback)
 
 

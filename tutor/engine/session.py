@@ -24,6 +24,7 @@ from tutor.engine.record import Record
 from tutor.engine.runner import Order, Runner
 from tutor.engine.watcher import Watcher
 from tutor.engine.workbench import Workbench
+from tutor.engine.zygotes import Flavour
 from tutor.store.home import Home
 
 _Item = tuple[e.Event, State] | BaseException | None
@@ -162,6 +163,8 @@ class Session:
         await self._record.opened(exercise.id)
         if exercise.flavour != "plain":
             self._spawn(self._start_worker(exercise.flavour))
+        if exercise.toolchain == "cython":
+            self._spawn(self._start_worker("cython"))
         if self._watching:
             await self._watcher.watch(self.workspace.paths(exercise))
             self._spawn(self._settle_in(exercise))
@@ -279,7 +282,7 @@ class Session:
 
     # -- background
 
-    async def _start_worker(self, flavour: Literal["plain", "torch", "cuda"]) -> None:
+    async def _start_worker(self, flavour: Flavour) -> None:
         try:
             await self._bench.zygotes.of(flavour).start()
         except TutorError as error:

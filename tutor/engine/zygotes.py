@@ -18,7 +18,7 @@ from tutor.core import protocol as p
 from tutor.core.errors import WorkerError
 from tutor.engine.process import Peer, start_peer
 
-Flavour = Literal["plain", "torch", "cuda"]
+Flavour = Literal["plain", "torch", "cuda", "cython"]
 Prepare = Callable[[], Awaitable[p.Warm | None]]
 """What a start of a zygote imports and preloads before any fork; made while the process starts."""
 READY_SECONDS = 180.0

@@ -21,6 +21,7 @@ from tutor.worker.limits import TICK, apply_limits, grown_bytes
 from tutor.worker.linux import (
     ProcessRow,
     all_processes,
+    children_of,
     command_line,
     descendants,
     die_with_parent,
@@ -196,10 +197,14 @@ class Watch:
                 child.condemn("out-of-memory", now)
 
     def _reap(self, child: Child) -> None:
-        # Before the zombie is collected its pid can't be reused, so its session's number is still its own.
-        leftovers = [row for row in all_processes() if row.session == child.pid and row.pid != child.pid]
-        child.forked = any(command_line(row.pid) == command_line(os.getpid()) for row in leftovers if row.state != "Z")
-        kill_rows(leftovers)
+        # Orphans of the child are ours by now (we adopt them); looking through all of /proc costs milliseconds.
+        orphans = set(children_of(os.getpid())) - set(self.children)
+        if orphans:
+            # Before the zombie is collected its pid can't be reused, so its session's number is still its own.
+            leftovers = [row for row in all_processes() if row.session == child.pid and row.pid != child.pid]
+            ours = command_line(os.getpid())
+            child.forked = any(command_line(row.pid) == ours for row in leftovers if row.state != "Z")
+            kill_rows(leftovers)
         child.status = os.waitpid(child.pid, 0)[1]
         child.ended = time.monotonic()
         self._read_messages(child)
@@ -210,7 +215,7 @@ class Watch:
         os.close(child.output_fd)
         child.inbox.socket.close()
         del self.children[child.pid]
-        if not self.children:
+        if orphans and not self.children:
             self._kill_strays()
 
     def _kill_strays(self) -> None:

@@ -15,7 +15,8 @@ from tutor.core import protocol
 def translate(request: protocol.Cythonize, send: Callable[[protocol.Reply], None]) -> None:
     """Translate and report; errors of the learner's code are `failed` with Cython's own text."""
     started = time.monotonic()
-    options: dict[str, Any] = {"annotate": request.annotate, "cplus": request.cplus}
+    # line directives: a crash in the C names the line of the .pyx
+    options: dict[str, Any] = {"annotate": request.annotate, "cplus": request.cplus, "emit_linenums": True}
     if request.shared:
         options["shared_utility_qualified_name"] = request.shared
     ok, text = compile_quietly(request.source, request.output, **options)

@@ -79,6 +79,10 @@ class CheckLoop:
         if report.failed:
             self.problems.append(report.longreprtext)
 
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """A defect of ours inside the loop: it must be told, not hidden behind checks that never reported."""
+        self.problems.append(str(excrepr))
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Announce, fork, watch, report."""

@@ -256,9 +256,9 @@ def prepare_environment() -> tempfile.TemporaryDirectory[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m tutor.worker.zygote --flavour plain|torch|cuda`."""
+    """`python -m tutor.worker.zygote --flavour plain|torch|cuda|cython`."""
     parser = argparse.ArgumentParser(prog="tutor.worker.zygote")
-    parser.add_argument("--flavour", choices=("plain", "torch", "cuda"), default="plain")
+    parser.add_argument("--flavour", choices=("plain", "torch", "cuda", "cython"), default="plain")
     flavour = parser.parse_args(arguments).flavour
     born = time.monotonic()
     requests, replies = take_descriptors()
