@@ -9,8 +9,9 @@ import pytest
 
 from tutor.content.course import load_course
 from tutor.core.exercise import Course
-from tutor.core.verdict import Outcome
-from tutor.engine.verify import VerifyRow, verify
+from tutor.core.finding import Finding, Severity
+from tutor.core.verdict import Outcome, Verdict
+from tutor.engine.verify import VerifyRow, solution_problem, verify
 from tutor.store.home import Home
 
 
@@ -78,3 +79,13 @@ async def test_what_cannot_be_built_here_is_skipped(
     assert found["folder"].outcome is Outcome.PASS
     assert {row.outcome for name, row in found.items() if name != "folder"} == {Outcome.SKIPPED}
     assert "no gcc" in found["solution"].message
+
+
+def test_a_speed_that_is_not_decided_is_said_and_fails_nothing() -> None:
+    note = Finding("slow", "sum: 2.10x a loop, the target is 2x (too noisy)", "add.c", severity=Severity.NOTE)
+    noisy = Verdict("x-add", "d", Outcome.PASS, "bench", findings=(note,))
+    assert solution_problem(noisy) == ""
+    warned = Verdict("x-add", "d", Outcome.PASS, "bench", findings=(note, Finding("build", "unused", "add.c")))
+    assert "build" in solution_problem(warned)
+    slow = Verdict("x-add", "d", Outcome.FAIL, "bench", findings=(Finding("slow", "0.5x", "add.c"),), message="0.5x")
+    assert "fails at bench" in solution_problem(slow)

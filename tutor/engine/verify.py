@@ -14,7 +14,7 @@ from typing import Literal
 from tutor.content import sources
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Course, Exercise, Fault
-from tutor.core.finding import Finding
+from tutor.core.finding import Finding, Severity
 from tutor.core.verdict import Outcome, Verdict
 from tutor.engine import snapshot
 from tutor.engine.folder import folder_problems
@@ -22,6 +22,7 @@ from tutor.engine.pipeline import Job
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 
+SPEED_RETRIES = 2
 What = Literal["folder", "starter", "solution", "fault"]
 
 
@@ -112,8 +113,9 @@ class _Prover:
             verdict = await self._run(exercise, files, exercise.starter.stage == "bench")
             return _row(verdict, lambda: starter_problem(exercise, verdict))
         if task.what == "solution":
-            verdict = await self._run(exercise, sources.solution_files(exercise), True)
-            return _row(verdict, lambda: solution_problem(verdict))
+            verdict = await self._measure(exercise, sources.solution_files(exercise))
+            outcome, words, verdict = _row(verdict, lambda: solution_problem(verdict))
+            return outcome, words or _undecided(verdict), verdict
         assert task.fault
         fault, slow = task.fault, task.fault.code == "slow"
         if slow and not self._bench:
@@ -121,6 +123,15 @@ class _Prover:
         line = sources.fault_line(exercise, fault)
         verdict = await self._run(exercise, sources.faulted_files(exercise, fault), slow)
         return _row(verdict, lambda: fault_problem(fault, line, verdict))
+
+    async def _measure(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
+        """A run with its benchmark, taken again while the machine is too noisy to say whether the targets are met."""
+        verdict = await self._run(exercise, files, True)
+        for _ in range(SPEED_RETRIES):
+            if not any(finding.code == "slow" for finding in verdict.findings):
+                break
+            verdict = await self._run(exercise, files, True)
+        return verdict
 
     async def _run(self, exercise: Exercise, files: dict[str, bytes], bench: bool) -> Verdict:
         job = Job(
@@ -162,7 +173,14 @@ def solution_problem(verdict: Verdict) -> str:
     """'' when the solution passes everything without any finding."""
     if not verdict.passed:
         return f"the solution fails at {verdict.stage}: {verdict.message} ({_told(verdict)})"
-    return f"the solution passes, with findings: {_told(verdict)}" if verdict.findings else ""
+    found = [f for f in verdict.findings if f.code != "slow" or f.severity is not Severity.NOTE]
+    return f"the solution passes, with findings: {_told(verdict)}" if found else ""
+
+
+def _undecided(verdict: Verdict) -> str:
+    """What a passing row must still say: a speed that this machine was too noisy to decide on is not a proof."""
+    notes = [f.message for f in verdict.findings if f.code == "slow" and f.severity is Severity.NOTE]
+    return f"speed not proven: {notes[0]}" if notes else ""
 
 
 def fault_problem(fault: Fault, line: int | None, verdict: Verdict) -> str:
