@@ -73,7 +73,8 @@ def judge(item: pytest.Item, phases: list[Phase], context: CheckContext) -> Chec
         return CheckResult(name, Outcome.SKIPPED, str(error.msg), references=rows)
     findings = _findings(item, failed, error, context.artifact)
     outcome = Outcome.ERROR if type(error).__name__ == "FixtureLookupError" else Outcome.FAIL
-    message = "; ".join(finding.message for finding in findings)
+    others = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
+    message = f"{findings[0].message}{others}"
     detail = _detail(item, failed, error, context)
     return CheckResult(name, outcome, message, detail, findings=findings, references=rows)
 
@@ -180,7 +181,8 @@ def _short(text: str) -> str:
 
 def _detail(item: pytest.Item, phase: Phase, error: BaseException, context: CheckContext) -> str:
     parts = [phase.text, *getattr(error, "__notes__", ())]
-    values = _values(item, phase)
+    # After a named defect the values may hold freed objects: showing them could kill the check that found it.
+    values = "" if isinstance(error, Defects) else _values(item, phase)
     if values:
         parts.append("values:\n" + values)
     if context.seeded:

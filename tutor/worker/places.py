@@ -68,12 +68,18 @@ def find_symbol(artifact: Artifact, text: str) -> Place | None:
     """
     if not text:
         return None
-    if re.fullmatch(r"[A-Za-z_]\w*", text):
-        for name in (_method_table_name(artifact, text), text):
-            place = _definition(artifact, name) if name else None
-            if place:
-                return place
-    return _first(artifact, re.compile(re.escape(text)))
+    return find_definition(artifact, text) or _first(artifact, re.compile(re.escape(text)))
+
+
+def find_definition(artifact: Artifact, name: str) -> Place | None:
+    """Where the learner's files define the function or class `name`; None when they only mention it."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        return None
+    for known in (_method_table_name(artifact, name), name):
+        place = _definition(artifact, known) if known else None
+        if place:
+            return place
+    return None
 
 
 def _definition(artifact: Artifact, name: str) -> Place | None:
