@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tutor.content import sources
@@ -19,6 +19,7 @@ from tutor.core.verdict import Outcome, Verdict
 from tutor.engine import snapshot
 from tutor.engine.folder import folder_problems
 from tutor.engine.pipeline import Job
+from tutor.engine.prepare import Preparer
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 
@@ -65,6 +66,7 @@ async def verify(
     chosen = [exercise for exercise in course.exercises if not ids or exercise.id in ids]
     tasks = [task for exercise in chosen for task in _tasks(exercise)]
     async with Workbench(home or Home.locate(), lambda event: None, launcher) as workbench:
+        await _prepare(course, chosen)
         for flavour in dict.fromkeys(exercise.flavour for exercise in chosen):
             with suppress(TutorError):  # whoever needs it meets the error again, and reports it
                 await workbench.zygotes.of(flavour).start()
@@ -83,6 +85,19 @@ async def verify(
 def _tasks(exercise: Exercise) -> list[_Task]:
     faults = [_Task(exercise, "fault", fault) for fault in exercise.faults]
     return [_Task(exercise, "folder"), _Task(exercise, "starter"), _Task(exercise, "solution"), *faults]
+
+
+async def _prepare(course: Course, chosen: Sequence[Exercise]) -> None:
+    """Headers and shared modules first: a dozen builds of one exercise cost less than without them."""
+    lessons = tuple(
+        replace(lesson, exercises=tuple(one for one in lesson.exercises if one in chosen)) for lesson in course.lessons
+    )
+    preparer = Preparer(replace(course, lessons=lessons), lambda event: None)
+    preparer.start()
+    try:
+        await preparer.done()
+    finally:
+        await preparer.close()
 
 
 class _Prover:
