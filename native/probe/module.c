@@ -39,6 +39,14 @@ static PyObject *is_tracked(PyObject *module, PyObject *address) {
     return PyBool_FromLong(PyObject_IS_GC((PyObject *)object) && PyObject_GC_IsTracked(object));
 }
 
+/* What the collector does to an object of a cycle. */
+static PyObject *clear(PyObject *module, PyObject *object) {
+    (void)module;
+    inquiry how = Py_TYPE(object)->tp_clear;
+    if (how && how(object) != 0 && PyErr_Occurred()) return NULL;
+    return PyBool_FromLong(how != NULL);
+}
+
 static PyMethodDef methods[] = {
     {"supported", supported, METH_NOARGS, "supported() -> bool: whether attach() works here."},
     {"attach", (PyCFunction)(void (*)(void))attach, METH_VARARGS | METH_KEYWORDS,
@@ -54,6 +62,7 @@ static PyMethodDef methods[] = {
     {"intervals", survey_gil, METH_VARARGS,
      "intervals(function, args, calls=1) -> dict of total_ns, released_ns, releases, longest_held_ns."},
     {"is_tracked", is_tracked, METH_O, "is_tracked(address) -> bool: whether the collector tracks the object there."},
+    {"clear", clear, METH_O, "clear(object) -> bool: run its tp_clear; False when its type has none."},
     {NULL, NULL, 0, NULL},
 };
 
