@@ -51,7 +51,7 @@ static PyMethodDef methods[] = {
     {"supported", supported, METH_NOARGS, "supported() -> bool: whether attach() works here."},
     {"attach", (PyCFunction)(void (*)(void))attach, METH_VARARGS | METH_KEYWORDS,
      "attach(path, only_gil=False) -> (number of the target, imports that were patched)"},
-    {"learn_types", learn_types, METH_NOARGS, "learn_types() -> number of types: needed by survey and exhume."},
+    {"learn_types", learn_types, METH_NOARGS, "learn_types() -> number of types known now: call it once before survey and exhume."},
     {"survey", survey_calls, METH_VARARGS,
      "survey(function, args, objects, calls=6, fail_at=-1) -> dict. Sites are (target, offset), (-1, 0) for none.\n"
      "watched: (index, series, owed, leaked, buffers, buffer site, last use, its name) of objects that changed;\n"

@@ -4,7 +4,7 @@
 
 #include <Python.h>
 
-/* Collects all types that exist now. Their number, or -1 with an exception set. */
+/* Forgets what was known of types and finds out how to tell one. Number of types known, or -1 with an exception set. */
 Py_ssize_t objects_learn_types(void);
 
 /* The object in a block, alive or just freed; NULL when it holds none. bytes: 0 when they are unknown. */

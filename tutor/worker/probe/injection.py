@@ -25,7 +25,7 @@ def fail_each(probed: Probed, most: int = MOST_POINTS) -> tuple[Finding, ...]:
     counted = probed.survey(1)
     if counted.value is None:
         return ()
-    log = read_survey(counted.value).log
+    log = read_survey(counted.value[0]).log
     subjects = probed.subjects()
     found: dict[tuple[str, int | None], Finding] = {}
     for number in _chosen(log, most):
@@ -54,7 +54,7 @@ def _fail_one(probed: Probed, subjects: Sequence[Subject], point: FailPoint, num
     when = f" when {point.name}{f' in line {place.line}' if place else ''} fails"
     if reply.value is None:
         return _death(probed, reply, point, when)
-    seen = read_survey(reply.value)
+    seen = read_survey(reply.value[0])
     if seen.failed is None:
         return ()
     suspects = suspect_leaks(seen, subjects) + suspect_contract(seen.exception)

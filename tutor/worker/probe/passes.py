@@ -40,13 +40,21 @@ class Probed:
     call: Callable[..., Any]
     args: tuple[Any, ...]
 
-    def survey(self, calls: int, fail_at: int = -1) -> Reply:
-        """`calls` calls with references, blocks and memory counted."""
+    def survey(self, calls: int, fail_at: int = -1, confirming: int = 0) -> Reply:
+        """[seen, seen again or None]: `calls` calls with references, blocks and memory counted.
+
+        Where that shows a leak, `confirming` more calls are counted (0: none).
+        """
 
         def body() -> Any:
-            objects = [value for _, value in reachable(self.args)]
+            # Before the calls: they may change what the arguments hold.
+            subjects, objects = self.subjects(), [value for _, value in reachable(self.args)]
             library.attach(self.artifact)
-            return library.probe().survey(self.call, self.args, objects, calls, fail_at)
+            survey = library.probe().survey
+            first = survey(self.call, self.args, objects, calls, fail_at)
+            if not confirming or not suspect_leaks(read_survey(first), subjects):
+                return [first, None]
+            return [first, survey(self.call, self.args, objects, confirming, fail_at)]
 
         return run_forked(body)
 
@@ -72,29 +80,22 @@ def diagnose(probed: Probed, calls: int = 6) -> Diagnosis:
     freed = suspect_freed(read_exhumed(reply.value))
     if any(suspect.code == "use-after-free" for suspect in freed):
         return Diagnosis(place_suspects(probed, freed))
-    reply = probed.survey(calls)
+    reply = probed.survey(calls, confirming=CONFIRMING * calls)
     if reply.value is None:
         return _broken(probed, reply)
-    seen, subjects = read_survey(reply.value), probed.subjects()
+    seen, subjects = read_survey(reply.value[0]), probed.subjects()
     leaks = suspect_leaks(seen, subjects)
     if leaks:
-        leaks = _confirmed(probed, leaks, subjects, calls)
+        leaks = _confirmed(leaks, suspect_leaks(read_survey(reply.value[1]), subjects))
     contract = [] if freed else suspect_contract(seen.exception)
     findings = place_suspects(probed, [*freed, *leaks, *contract])
     return Diagnosis(findings, _rows(seen, subjects, leaks, findings))
 
 
-def _confirmed(probed: Probed, suspects: list[Suspect], subjects: Sequence[Subject], calls: int) -> list[Suspect]:
+def _confirmed(suspects: list[Suspect], later: list[Suspect]) -> list[Suspect]:
     """Those that four times as many calls show again: caches and tables that grow now and then do not."""
-    reply = probed.survey(CONFIRMING * calls)
-    if reply.value is None:
-        return suspects
-    again = {suspect.key: suspect for suspect in suspect_leaks(read_survey(reply.value), subjects)}
-    return [
-        suspect
-        for suspect in suspects
-        if suspect.key in again and abs((again[suspect.key].per_call or 0) - (suspect.per_call or 0)) < 0.5
-    ]
+    again = {suspect.key: suspect.per_call or 0 for suspect in later}
+    return [s for s in suspects if s.key in again and abs(again[s.key] - (s.per_call or 0)) < 0.5]
 
 
 def _broken(probed: Probed, reply: Reply) -> Diagnosis:

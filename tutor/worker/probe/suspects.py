@@ -93,7 +93,7 @@ def _survivors(seen: Survey) -> list[Suspect]:
             text = f"keeps {size:,.0f} bytes a call, from Python's allocator"
             found.append(Suspect("memory-leak", text, "", size, (site,), "memory", series))
             continue
-        used = f", last used by {name}" if name else ""
+        used = f", last used by {name}" if name else ", made here"
         number = f"1 {kind}" if per_call == 1 else f"{per_call:.3g} objects of type {kind}"
         # The release is missing after the last use; where there is none, all that is known is where it was made.
         sites = tuple(s for s in (last, site) if s != NOWHERE)
