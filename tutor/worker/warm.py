@@ -42,6 +42,7 @@ _ALWAYS = [
     "tutor.worker.probe.passes",
     "tutor.worker.probe.injection",
     "tutor.worker.probe.kinds",
+    "tutor.worker.fixtures.faults",
     "tutor.worker.fixtures.memory",
     "tutor.worker.fixtures.gil",
     "tutor.worker.fixtures.guard",

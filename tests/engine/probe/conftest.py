@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -29,6 +30,10 @@ PROBE_FLAGS = (
     "-Wno-cast-function-type",
     "-Werror",
 )
+
+
+# Set for the run that test_native.py starts.
+SANITIZE = ("-fsanitize=address,undefined",) if "MLTUTOR_TEST_SANITIZED" in os.environ else ()
 
 
 def compile_shared(sources: list[Path], output: Path, *flags: str) -> Path:
@@ -60,7 +65,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("probe")
     sources = sorted((NATIVE / "probe").glob("*.c"))
     assert library.use_library(
-        str(compile_shared(sources, folder / "_probe.so", "-O1", "-fvisibility=hidden", *PROBE_FLAGS))
+        str(compile_shared(sources, folder / "_probe.so", "-O1", "-fvisibility=hidden", *PROBE_FLAGS, *SANITIZE))
     )
     crash.use_library(str(compile_shared([NATIVE / "crash" / "crash.c"], folder / "crash.so", "-O1", "-pthread")))
     if library.probe() is None:

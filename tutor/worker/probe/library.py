@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,22 @@ def can_attach(artifact: Artifact) -> bool:
     return probe() is not None and artifact.kind == "extension" and os.path.isfile(artifact.path)
 
 
+def can_follow(artifact: Artifact) -> bool:
+    """True when at least its memory and its releases of the GIL can be watched: any compiled code that is loaded."""
+    return probe() is not None and artifact.kind != "python" and os.path.isfile(artifact.path)
+
+
 def attach(artifact: Artifact) -> None:
     """In a forked child: watch the artifact from now on. Raises OSError when it is not loaded."""
     module = probe()
     module.learn_types()
     module.attach(artifact.path)
+
+
+def attach_gil(artifact: Artifact) -> None:
+    """In a forked child: see each release of the GIL, also those that ctypes and cffi do for the learner's library."""
+    attach(artifact)
+    for name in ("_ctypes", "_cffi_backend"):
+        bridge = sys.modules.get(name)
+        if bridge is not None and getattr(bridge, "__file__", None):
+            probe().attach(bridge.__file__, only_gil=True)

@@ -67,6 +67,15 @@ class Probed:
 
         return run_forked(body)
 
+    def intervals(self, calls: int) -> Reply:
+        """How long `calls` calls held the GIL, with nothing else watched."""
+
+        def body() -> Any:
+            library.attach_gil(self.artifact)
+            return library.probe().intervals(self.call, self.args, calls)
+
+        return run_forked(body)
+
     def subjects(self) -> list[Subject]:
         """The objects that a survey watches, in its order."""
         return [Subject(path, type(value).__name__) for path, value in reachable(self.args)]
@@ -90,6 +99,17 @@ def diagnose(probed: Probed, calls: int = 6) -> Diagnosis:
     contract = [] if freed else suspect_contract(seen.exception)
     findings = place_suspects(probed, [*freed, *leaks, *contract])
     return Diagnosis(findings, _rows(seen, subjects, leaks, findings))
+
+
+def find_leak(probed: Probed, calls: int = 6) -> Finding | None:
+    """The first thing that every call takes and keeps, with its line; None when the probe sees none."""
+    reply = probed.survey(calls)
+    if reply.value is None:
+        return None
+    leaks = suspect_leaks(read_survey(reply.value[0]), probed.subjects())
+    leaks.sort(key=lambda suspect: suspect.code != "memory-leak")
+    kept = [suspect for suspect in leaks if suspect.code in {"memory-leak", "ref-leak"} and suspect.sites]
+    return place_suspects(probed, kept[:1])[0] if kept else None
 
 
 def _confirmed(suspects: list[Suspect], later: list[Suspect]) -> list[Suspect]:
