@@ -9,7 +9,15 @@ typedef enum {
     FAILS_SILENTLY = 3, /* NULL, without an exception: the memory functions */
 } Failure;
 
-typedef enum { PLAIN, GET_BUFFER, RELEASE_BUFFER, ALLOCATES } Role;
+typedef enum {
+    PLAIN,
+    GET_BUFFER,
+    RELEASE_BUFFER,
+    ALLOCATES,
+    COUNTED,    /* the first argument says how many objects follow */
+    ENDED,      /* objects up to NULL */
+    FORMATTED,  /* the first argument is a format of Py_BuildValue */
+} Role;
 
 typedef struct {
     int objects; /* so many of the first six arguments may be objects */

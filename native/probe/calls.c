@@ -1,6 +1,8 @@
 #define PY_SSIZE_T_CLEAN
 #include "calls.h"
 
+#include <string.h>
+
 #include "allocator.h"
 #include "ballast.h"
 #include "gil.h"
@@ -43,11 +45,38 @@ void calls_begin(long k) {
     watching = 1;
 }
 
+#define REGISTERS 6 /* so many arguments that are no doubles are passed in registers */
+
+/* Which arguments a format says are objects, as bits. It ends with the first word that is not simple. */
+static unsigned formatted_objects(const char *format) {
+    unsigned bits = 0;
+    for (int i = 1; format && *format && i < REGISTERS; format++) {
+        if (strchr("OSN", *format)) bits |= 1u << i++;
+        else if (strchr("bBhHiIlkLKncpszyUu", *format)) i++;
+        else if (*format == '#') i++;
+        else if (!strchr("()[]{},:; \tdf", *format)) break;
+    }
+    return bits;
+}
+
+/* Which of the arguments are objects, as bits: the other registers may hold anything, also old pointers to objects. */
+static unsigned objects_of(const ApiCall *call, const uintptr_t *first) {
+    unsigned bits = 0;
+    switch (call->facts.role) {
+        case FORMATTED: return formatted_objects((const char *)first[0]);
+        case COUNTED: return (2u << (first[0] < REGISTERS ? first[0] : REGISTERS - 1)) - 2u;
+        case ENDED:
+            for (int i = 0; i < REGISTERS && first[-i]; i++) bits |= 1u << i;
+            return bits;
+        default: return (1u << call->facts.objects) - 1u;
+    }
+}
+
 static void look_at_objects(const ApiCall *call, int index, Site site, uintptr_t *first) {
-    const int n = call->facts.objects < 6 ? call->facts.objects : 6;
-    for (int i = 0; i < n; i++) {
+    const unsigned bits = objects_of(call, first);
+    for (int i = 0; i < REGISTERS; i++) {
         void *object = (void *)first[-i];
-        if (!object) continue;
+        if (!(bits & 1u << i) || !object) continue;
         zombie_check(object, call->name, site);
         allocator_touch(object, index, site);
         ballast_touch(object, index, site);
