@@ -140,6 +140,17 @@ METHOD(clean_malloc_leak) {
     return result;
 }
 
+METHOD(small_leak) {
+    char *volatile p = malloc(24); /* MARK small_leak */
+    return p ? Py_NewRef(arg) : PyErr_NoMemory();
+}
+METHOD(clean_small_leak) {
+    char *volatile p = malloc(24);
+    if (!p) return PyErr_NoMemory();
+    free(p);
+    return Py_NewRef(arg);
+}
+
 METHOD(pymem_leak) {
     char *p = PyMem_Malloc(300); /* MARK pymem_leak */
     return p ? Py_NewRef(arg) : PyErr_NoMemory();
@@ -330,7 +341,7 @@ BOX(NoUntrack, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, de
 #define BOTH(name) {#name, name, METH_O, NULL}, {"clean_" #name, clean_##name, METH_O, NULL}
 static PyMethodDef methods[] = {
     BOTH(append_leak), BOTH(new_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
-    BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak),
+    BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
     BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(result_with_exception), BOTH(unchecked), BOTH(error_path_leak),
     {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {NULL, NULL, 0, NULL},

@@ -39,6 +39,7 @@ CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "used_after_free": ("use-after-free", "float", None, Mortal),
     "borrow_across_change": ("use-after-free", "Mortal", None, mortals),
     "malloc_leak": ("memory-leak", "", 8000, lambda: 2.5),
+    "small_leak": ("memory-leak", "", 24, Mortal),
     "pymem_leak": ("memory-leak", "", 300, Mortal),
     "buffer_kept": ("buffer-not-released", "_probe.GuardBuffer", 1, guarded),
     "past_the_end": ("crash", "", None, guarded),

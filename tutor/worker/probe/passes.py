@@ -17,9 +17,11 @@ from tutor.worker.probe import library
 from tutor.worker.probe.forked import Reply, run_forked
 from tutor.worker.probe.seen import Survey, read_exhumed, read_survey
 from tutor.worker.probe.sites import Site, find_places
-from tutor.worker.probe.suspects import Subject, Suspect, suspect_contract, suspect_freed, suspect_leaks
+from tutor.worker.probe.suspects import BOOKS_FROM, Subject, Suspect, suspect_contract, suspect_freed, suspect_leaks
 
-CONFIRMING = 4
+# Calls of a survey: the series of an object has room for so many; books of malloc are judged from so many on.
+MOST_CALLS = 64
+LEAST_CONFIRMING = BOOKS_FROM
 _ROWS = 8
 
 
@@ -51,7 +53,7 @@ class Probed:
             subjects, objects = self.subjects(), [value for _, value in reachable(self.args)]
             library.attach(self.artifact)
             survey = library.probe().survey
-            first = survey(self.call, self.args, objects, calls, fail_at)
+            first = survey(self.call, self.args, objects, min(calls, MOST_CALLS), fail_at)
             if not confirming or not suspect_leaks(read_survey(first), subjects):
                 return [first, None]
             return [first, survey(self.call, self.args, objects, confirming, fail_at)]
@@ -89,13 +91,11 @@ def diagnose(probed: Probed, calls: int = 6) -> Diagnosis:
     freed = suspect_freed(read_exhumed(reply.value))
     if any(suspect.code == "use-after-free" for suspect in freed):
         return Diagnosis(place_suspects(probed, freed))
-    reply = probed.survey(calls, confirming=CONFIRMING * calls)
+    reply = probed.survey(calls, confirming=_more(calls))
     if reply.value is None:
         return _broken(probed, reply)
     seen, subjects = read_survey(reply.value[0]), probed.subjects()
-    leaks = suspect_leaks(seen, subjects)
-    if leaks:
-        leaks = _confirmed(leaks, suspect_leaks(read_survey(reply.value[1]), subjects))
+    leaks = _confirmed(reply, subjects)
     contract = [] if freed else suspect_contract(seen.exception)
     findings = place_suspects(probed, [*freed, *leaks, *contract])
     return Diagnosis(findings, _rows(seen, subjects, leaks, findings))
@@ -103,18 +103,26 @@ def diagnose(probed: Probed, calls: int = 6) -> Diagnosis:
 
 def find_leak(probed: Probed, calls: int = 6) -> Finding | None:
     """The first thing that every call takes and keeps, with its line; None when the probe sees none."""
-    reply = probed.survey(calls)
+    reply = probed.survey(calls, confirming=_more(calls))
     if reply.value is None:
         return None
-    leaks = suspect_leaks(read_survey(reply.value[0]), probed.subjects())
+    leaks = _confirmed(reply, probed.subjects())
     leaks.sort(key=lambda suspect: suspect.code != "memory-leak")
     kept = [suspect for suspect in leaks if suspect.code in {"memory-leak", "ref-leak"} and suspect.sites]
     return place_suspects(probed, kept[:1])[0] if kept else None
 
 
-def _confirmed(suspects: list[Suspect], later: list[Suspect]) -> list[Suspect]:
-    """Those that four times as many calls show again: caches and tables that grow now and then do not."""
-    again = {suspect.key: suspect.per_call or 0 for suspect in later}
+def _more(calls: int) -> int:
+    return min(MOST_CALLS, max(LEAST_CONFIRMING, 4 * calls))
+
+
+def _confirmed(reply: Reply, subjects: Sequence[Subject]) -> list[Suspect]:
+    """Suspects that four times as many calls show again: caches and tables that grow now and then do not."""
+    first, later = reply.value
+    if later is None:
+        return []
+    again = {suspect.key: suspect.per_call or 0 for suspect in suspect_leaks(read_survey(later), subjects)}
+    suspects = suspect_leaks(read_survey(first), subjects)
     return [s for s in suspects if s.key in again and abs(again[s.key] - (s.per_call or 0)) < 0.5]
 
 
