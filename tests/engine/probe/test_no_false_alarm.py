@@ -11,10 +11,31 @@ import pytest
 from tutor.core.protocol import Artifact
 from tutor.worker.probe.passes import Probed, diagnose
 
-MODULES = (
-    "array _struct _bisect _heapq _json _pickle _datetime math cmath zlib binascii _csv _random unicodedata "
-    "_statistics _bz2 _lzma _queue _zoneinfo _opcode _decimal _elementtree pyexpat"
-).split()  # noqa: SIM905
+MODULES = [
+    "array",
+    "_struct",
+    "_bisect",
+    "_heapq",
+    "_json",
+    "_pickle",
+    "_datetime",
+    "math",
+    "cmath",
+    "zlib",
+    "binascii",
+    "_csv",
+    "_random",
+    "unicodedata",
+    "_statistics",
+    "_bz2",
+    "_lzma",
+    "_queue",
+    "_zoneinfo",
+    "_opcode",
+    "_decimal",
+    "_elementtree",
+    "pyexpat",
+]
 # They do what they are told, for hours.
 ENDLESS = {"factorial", "perm", "comb"}
 
