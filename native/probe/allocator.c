@@ -15,9 +15,15 @@ static uint32_t current;
 static __thread int inside; /* what the hooks do themselves is not theirs to follow */
 static __thread int expect_direct;
 
-void allocator_track(int on) { tracking = on; }
-void allocator_call(uint32_t number) { current = number; }
-void allocator_expect_direct(void) { expect_direct = 1; }
+void allocator_track(int on) {
+    tracking = on;
+}
+void allocator_call(uint32_t number) {
+    current = number;
+}
+void allocator_expect_direct(void) {
+    expect_direct = 1;
+}
 
 void allocator_clear(void) {
     n_blocks = 0;
@@ -29,7 +35,9 @@ static Block *find(const void *block) {
     return index && *index >= 0 ? &blocks[*index] : NULL;
 }
 
-const Block *allocator_find(const void *block) { return find(block); }
+const Block *allocator_find(const void *block) {
+    return find(block);
+}
 
 const Block *allocator_blocks(size_t *count) {
     *count = n_blocks;
@@ -43,8 +51,13 @@ static void note_taken(void *block, size_t bytes, BlockDomain domain) {
     inside = 1;
     /* All are noted, also those without a target on the stack: an address that is used again must not keep its past. */
     if (table_put(&places, block, (int32_t)n_blocks) == 0)
-        blocks[n_blocks++] = (Block){.block = block, .bytes = bytes, .site = frames_innermost(), .call = current,
-                                     .domain = domain, .live = 1, .direct = (uint8_t)direct};
+        blocks[n_blocks++] = (Block){.block = block,
+                                     .bytes = bytes,
+                                     .site = frames_innermost(),
+                                     .call = current,
+                                     .domain = domain,
+                                     .live = 1,
+                                     .direct = (uint8_t)direct};
     inside = 0;
 }
 
@@ -78,7 +91,8 @@ static void *hook_realloc(void *context, void *old, size_t n) {
     if (block && !inside && (tracking || known)) {
         note_taken(block, n, (BlockDomain)(real - original));
         Block *moved = find(block);
-        if (known && moved) moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
+        if (known && moved)
+            moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
     }
     return block;
 }
@@ -96,7 +110,8 @@ static void hook_free(void *context, void *block) {
 }
 
 void allocator_install(void) {
-    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ};
+    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
+                                                   PYMEM_DOMAIN_OBJ};
     if (installed) return;
     installed = 1;
     for (int i = DOMAIN_MEM; i <= DOMAIN_OBJ; i++) {

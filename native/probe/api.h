@@ -14,9 +14,9 @@ typedef enum {
     GET_BUFFER,
     RELEASE_BUFFER,
     ALLOCATES,
-    COUNTED,    /* the first argument says how many objects follow */
-    ENDED,      /* objects up to NULL */
-    FORMATTED,  /* the first argument is a format of Py_BuildValue */
+    COUNTED,   /* the first argument says how many objects follow */
+    ENDED,     /* objects up to NULL */
+    FORMATTED, /* the first argument is a format of Py_BuildValue */
 } Role;
 
 typedef struct {

@@ -22,7 +22,9 @@
 static unsigned char *pool;
 static size_t pool_used;
 
-int attach_supported(void) { return PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030e0000; }
+int attach_supported(void) {
+    return PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030e0000;
+}
 
 /* mov $index, %r11d; movabs $calls_entry, %r10; jmp *%r10 */
 static void *make_stub(int index) {
@@ -40,19 +42,22 @@ static void *make_stub(int index) {
 
 static int open_pool(void) {
     if (!pool) {
-        void *memory = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory =
+            mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) return -1;
         pool = memory;
     }
     return mprotect(pool, POOL_BYTES, PROT_READ | PROT_WRITE);
 }
 
-static int close_pool(void) { return mprotect(pool, POOL_BYTES, PROT_READ | PROT_EXEC); }
+static int close_pool(void) {
+    return mprotect(pool, POOL_BYTES, PROT_READ | PROT_EXEC);
+}
 
 typedef struct {
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *names;
-    const ElfW(Rela) *tables[2];
+    const ElfW(Rela) * tables[2];
     size_t counts[2];
 } Imports;
 
@@ -133,7 +138,9 @@ int attach_library(const char *path, int only_gil, int *target) {
 
 #else
 
-int attach_supported(void) { return 0; }
+int attach_supported(void) {
+    return 0;
+}
 
 int attach_library(const char *path, int only_gil, int *target) {
     (void)path, (void)only_gil, (void)target;

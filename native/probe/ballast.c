@@ -14,7 +14,8 @@ static Py_ssize_t n_watched;
 static Table places; /* object -> index into watched */
 
 static int is_program(PyObject *o) {
-    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) || PyCFunction_Check(o);
+    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) ||
+           PyCFunction_Check(o);
 }
 
 static void traverse(PyObject *object, visitproc visit) {
@@ -34,7 +35,9 @@ static void recount(void) {
     for (Py_ssize_t i = 0; i < n_watched; i++) traverse(watched[i].object, count_visible);
 }
 
-static Py_ssize_t outside(const Watched *w) { return Py_REFCNT(w->object) - w->visible; }
+static Py_ssize_t outside(const Watched *w) {
+    return Py_REFCNT(w->object) - w->visible;
+}
 
 int ballast_watch(PyObject *objects) {
     n_watched = 0;
@@ -62,8 +65,10 @@ static int walk_result(PyObject *object, void *unused) {
     (void)unused;
     if (index) {
         watched[*index].held++;
-    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH && Py_REFCNT(object) == 1 &&
-               (PyList_CheckExact(object) || PyTuple_CheckExact(object) || PyDict_CheckExact(object))) {
+    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH &&
+               Py_REFCNT(object) == 1 &&
+               (PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
+                PyDict_CheckExact(object))) {
         /* Only plain containers that nobody else holds: others may lead to anything, also back to the caller, and what
          * they keep from earlier calls has its references from there. */
         if (table_put(&seen, object, 1) == 0) fresh[n_fresh++] = object;
@@ -82,7 +87,8 @@ void ballast_result(PyObject *result) {
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         Watched *w = &watched[i];
         Py_ssize_t gained = outside(w) - w->outside - w->gained;
-        if (w->held > 0 && gained < w->held && !objects_immortal(w->object)) w->owed += w->held - Py_MAX(gained, 0);
+        if (w->held > 0 && gained < w->held && !objects_immortal(w->object))
+            w->owed += w->held - Py_MAX(gained, 0);
     }
 }
 

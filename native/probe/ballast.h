@@ -12,13 +12,13 @@
 
 typedef struct {
     PyObject *object;
-    Py_ssize_t outside;  /* references that no other watched object holds, at the start */
-    Py_ssize_t visible;  /* those that others hold, now */
-    Py_ssize_t gained;   /* outside now, less outside at the start */
-    Py_ssize_t owed;     /* places in results that had no reference of their own, over all calls */
-    Py_ssize_t held;     /* places in the last result */
-    Py_ssize_t leaked;   /* references from objects that were leaked */
-    Py_ssize_t buffers;  /* PyObject_GetBuffer less PyBuffer_Release */
+    Py_ssize_t outside; /* references that no other watched object holds, at the start */
+    Py_ssize_t visible; /* those that others hold, now */
+    Py_ssize_t gained;  /* outside now, less outside at the start */
+    Py_ssize_t owed;    /* places in results that had no reference of their own, over all calls */
+    Py_ssize_t held;    /* places in the last result */
+    Py_ssize_t leaked;  /* references from objects that were leaked */
+    Py_ssize_t buffers; /* PyObject_GetBuffer less PyBuffer_Release */
     Py_ssize_t series[MAX_SERIES];
     Site last_use, buffer_site;
     int last_call;

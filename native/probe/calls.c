@@ -26,11 +26,21 @@ int calls_register(const char *name, void *function) {
     return n_calls++;
 }
 
-const ApiCall *calls_get(int index) { return &calls[index]; }
-int calls_count(void) { return n_calls; }
-void calls_watch(int on) { watching = on; }
-void calls_rewind(void) { counted = 0; }
-const LogEntry *calls_failed(void) { return has_failed ? &failed : NULL; }
+const ApiCall *calls_get(int index) {
+    return &calls[index];
+}
+int calls_count(void) {
+    return n_calls;
+}
+void calls_watch(int on) {
+    watching = on;
+}
+void calls_rewind(void) {
+    counted = 0;
+}
+const LogEntry *calls_failed(void) {
+    return has_failed ? &failed : NULL;
+}
 
 const LogEntry *calls_log(long *count) {
     *count = n_logged;
@@ -51,10 +61,14 @@ void calls_begin(long k) {
 static unsigned formatted_objects(const char *format) {
     unsigned bits = 0;
     for (int i = 1; format && *format && i < REGISTERS; format++) {
-        if (strchr("OSN", *format)) bits |= 1u << i++;
-        else if (strchr("bBhHiIlkLKncpszyUu", *format)) i++;
-        else if (*format == '#') i++;
-        else if (!strchr("()[]{},:; \tdf", *format)) break;
+        if (strchr("OSN", *format))
+            bits |= 1u << i++;
+        else if (strchr("bBhHiIlkLKncpszyUu", *format))
+            i++;
+        else if (*format == '#')
+            i++;
+        else if (!strchr("()[]{},:; \tdf", *format))
+            break;
     }
     return bits;
 }
@@ -63,12 +77,15 @@ static unsigned formatted_objects(const char *format) {
 static unsigned objects_of(const ApiCall *call, const uintptr_t *first) {
     unsigned bits = 0;
     switch (call->facts.role) {
-        case FORMATTED: return formatted_objects((const char *)first[0]);
-        case COUNTED: return (2u << (first[0] < REGISTERS ? first[0] : REGISTERS - 1)) - 2u;
+        case FORMATTED:
+            return formatted_objects((const char *)first[0]);
+        case COUNTED:
+            return (2u << (first[0] < REGISTERS ? first[0] : REGISTERS - 1)) - 2u;
         case ENDED:
             for (int i = 0; i < REGISTERS && first[-i]; i++) bits |= 1u << i;
             return bits;
-        default: return (1u << call->facts.objects) - 1u;
+        default:
+            return (1u << call->facts.objects) - 1u;
     }
 }
 
@@ -82,7 +99,8 @@ static void look_at_objects(const ApiCall *call, int index, Site site, uintptr_t
         ballast_touch(object, index, site);
     }
     if (call->facts.role == GET_BUFFER) ballast_buffer((PyObject *)first[0], 1, site);
-    if (call->facts.role == RELEASE_BUFFER && first[0]) ballast_buffer(((Py_buffer *)first[0])->obj, -1, site);
+    if (call->facts.role == RELEASE_BUFFER && first[0])
+        ballast_buffer(((Py_buffer *)first[0])->obj, -1, site);
 }
 
 /* 0: go on, 1: return NULL, 2: return -1. */
@@ -98,12 +116,14 @@ static long inject(const ApiCall *call, int index, Site site) {
 }
 
 /* Called by calls_entry. `first` points to the saved %rdi, the other integer arguments lie below it. */
-__attribute__((used, visibility("hidden"))) long calls_judge(long index, uintptr_t back, uintptr_t *first) {
+__attribute__((used, visibility("hidden"))) long calls_judge(long index, uintptr_t back,
+                                                             uintptr_t *first) {
     ApiCall *call = &calls[index];
     if (!watching) return 0;
     Site site = frames_at(back - 1);
     if (!PyGILState_Check()) {
-        if (!__atomic_fetch_add(&call->without_gil, 1, __ATOMIC_RELAXED)) call->first_without_gil = site;
+        if (!__atomic_fetch_add(&call->without_gil, 1, __ATOMIC_RELAXED))
+            call->first_without_gil = site;
         if (!gil_take_back()) return 0;
     }
     look_at_objects(call, (int)index, site, first);
@@ -129,15 +149,19 @@ __asm__(
     "  push %rdi\n  push %rsi\n  push %rdx\n  push %rcx\n"
     "  push %r8\n  push %r9\n  push %rax\n  push %r11\n"
     "  sub $128, %rsp\n"
-    "  movups %xmm0, (%rsp)\n  movups %xmm1, 16(%rsp)\n  movups %xmm2, 32(%rsp)\n  movups %xmm3, 48(%rsp)\n"
-    "  movups %xmm4, 64(%rsp)\n  movups %xmm5, 80(%rsp)\n  movups %xmm6, 96(%rsp)\n  movups %xmm7, 112(%rsp)\n"
+    "  movups %xmm0, (%rsp)\n  movups %xmm1, 16(%rsp)\n  movups %xmm2, 32(%rsp)\n  movups %xmm3, "
+    "48(%rsp)\n"
+    "  movups %xmm4, 64(%rsp)\n  movups %xmm5, 80(%rsp)\n  movups %xmm6, 96(%rsp)\n  movups %xmm7, "
+    "112(%rsp)\n"
     "  mov %r11, %rdi\n"
     "  mov 8(%rbp), %rsi\n"
     "  lea -8(%rbp), %rdx\n"
     "  call calls_judge\n"
     "  mov %rax, %r10\n"
-    "  movups (%rsp), %xmm0\n  movups 16(%rsp), %xmm1\n  movups 32(%rsp), %xmm2\n  movups 48(%rsp), %xmm3\n"
-    "  movups 64(%rsp), %xmm4\n  movups 80(%rsp), %xmm5\n  movups 96(%rsp), %xmm6\n  movups 112(%rsp), %xmm7\n"
+    "  movups (%rsp), %xmm0\n  movups 16(%rsp), %xmm1\n  movups 32(%rsp), %xmm2\n  movups "
+    "48(%rsp), %xmm3\n"
+    "  movups 64(%rsp), %xmm4\n  movups 80(%rsp), %xmm5\n  movups 96(%rsp), %xmm6\n  movups "
+    "112(%rsp), %xmm7\n"
     "  add $128, %rsp\n"
     "  pop %r11\n  pop %rax\n  pop %r9\n  pop %r8\n"
     "  pop %rcx\n  pop %rdx\n  pop %rsi\n  pop %rdi\n"

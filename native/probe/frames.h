@@ -10,8 +10,12 @@
 /* A place in the code of a target: its number and the link-time address that addr2line wants. 0 is no place. */
 typedef uint64_t Site;
 
-static inline int site_target(Site site) { return (int)(site >> 48) - 1; }
-static inline uint64_t site_offset(Site site) { return site & 0xffffffffffffULL; }
+static inline int site_target(Site site) {
+    return (int)(site >> 48) - 1;
+}
+static inline uint64_t site_offset(Site site) {
+    return site & 0xffffffffffffULL;
+}
 
 /* Registers a loaded library; its number, or -1 when there are MAX_TARGETS already. */
 int frames_add(const struct link_map *library);

@@ -23,7 +23,9 @@ static void lock(void) {
     while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
 }
 
-static void unlock(void) { __atomic_clear(&busy, __ATOMIC_RELEASE); }
+static void unlock(void) {
+    __atomic_clear(&busy, __ATOMIC_RELEASE);
+}
 
 static void *took(void *block, size_t bytes, void *back) {
     if (!keeping || !block) return block;
@@ -48,12 +50,24 @@ static void gave(void *block) {
 
 #define BACK __builtin_return_address(0)
 
-static void *my_malloc(size_t n) { return took(malloc(n), n, BACK); }
-static void *my_calloc(size_t n, size_t size) { return took(calloc(n, size), n * size, BACK); }
-static void *my_aligned_alloc(size_t to, size_t n) { return took(aligned_alloc(to, n), n, BACK); }
-static char *my_strdup(const char *text) { return took(strdup(text), strlen(text) + 1, BACK); }
-static void *my_raw_malloc(size_t n) { return took(PyMem_RawMalloc(n), n, BACK); }
-static void *my_raw_calloc(size_t n, size_t size) { return took(PyMem_RawCalloc(n, size), n * size, BACK); }
+static void *my_malloc(size_t n) {
+    return took(malloc(n), n, BACK);
+}
+static void *my_calloc(size_t n, size_t size) {
+    return took(calloc(n, size), n * size, BACK);
+}
+static void *my_aligned_alloc(size_t to, size_t n) {
+    return took(aligned_alloc(to, n), n, BACK);
+}
+static char *my_strdup(const char *text) {
+    return took(strdup(text), strlen(text) + 1, BACK);
+}
+static void *my_raw_malloc(size_t n) {
+    return took(PyMem_RawMalloc(n), n, BACK);
+}
+static void *my_raw_calloc(size_t n, size_t size) {
+    return took(PyMem_RawCalloc(n, size), n * size, BACK);
+}
 
 static void *my_realloc(void *block, size_t n) {
     gave(block);
@@ -93,12 +107,24 @@ static Delete *real_delete, *real_delete_array;
 static void (*real_aligned_delete)(void *, size_t);
 static void (*real_sized_aligned_delete)(void *, size_t, size_t);
 
-static void *my_new(size_t n) { return took(real_new(n), n, BACK); }
-static void *my_new_array(size_t n) { return took(real_new_array(n), n, BACK); }
-static void *my_aligned_new(size_t n, size_t to) { return took(real_aligned_new(n, to), n, BACK); }
-static void my_delete(void *block) { gave(block), real_delete(block); }
-static void my_delete_array(void *block) { gave(block), real_delete_array(block); }
-static void my_aligned_delete(void *block, size_t to) { gave(block), real_aligned_delete(block, to); }
+static void *my_new(size_t n) {
+    return took(real_new(n), n, BACK);
+}
+static void *my_new_array(size_t n) {
+    return took(real_new_array(n), n, BACK);
+}
+static void *my_aligned_new(size_t n, size_t to) {
+    return took(real_aligned_new(n, to), n, BACK);
+}
+static void my_delete(void *block) {
+    gave(block), real_delete(block);
+}
+static void my_delete_array(void *block) {
+    gave(block), real_delete_array(block);
+}
+static void my_aligned_delete(void *block, size_t to) {
+    gave(block), real_aligned_delete(block, to);
+}
 static void my_sized_aligned_delete(void *block, size_t n, size_t to) {
     gave(block), real_sized_aligned_delete(block, n, to);
 }
@@ -110,15 +136,24 @@ typedef struct {
 } Wrapper;
 
 static const Wrapper WRAPPERS[] = {
-    {"malloc", my_malloc, NULL}, {"calloc", my_calloc, NULL}, {"realloc", my_realloc, NULL}, {"free", my_free, NULL},
-    {"strdup", my_strdup, NULL}, {"aligned_alloc", my_aligned_alloc, NULL},
-    {"posix_memalign", my_posix_memalign, NULL}, {"PyMem_RawMalloc", my_raw_malloc, NULL},
-    {"PyMem_RawCalloc", my_raw_calloc, NULL}, {"PyMem_RawRealloc", my_raw_realloc, NULL},
+    {"malloc", my_malloc, NULL},
+    {"calloc", my_calloc, NULL},
+    {"realloc", my_realloc, NULL},
+    {"free", my_free, NULL},
+    {"strdup", my_strdup, NULL},
+    {"aligned_alloc", my_aligned_alloc, NULL},
+    {"posix_memalign", my_posix_memalign, NULL},
+    {"PyMem_RawMalloc", my_raw_malloc, NULL},
+    {"PyMem_RawCalloc", my_raw_calloc, NULL},
+    {"PyMem_RawRealloc", my_raw_realloc, NULL},
     {"PyMem_RawFree", my_raw_free, NULL},
-    {"_Znwm", my_new, (void **)&real_new}, {"_Znam", my_new_array, (void **)&real_new_array},
+    {"_Znwm", my_new, (void **)&real_new},
+    {"_Znam", my_new_array, (void **)&real_new_array},
     {"_ZnwmSt11align_val_t", my_aligned_new, (void **)&real_aligned_new},
-    {"_ZdlPv", my_delete, (void **)&real_delete}, {"_ZdlPvm", my_delete, (void **)&real_delete},
-    {"_ZdaPv", my_delete_array, (void **)&real_delete_array}, {"_ZdaPvm", my_delete_array, (void **)&real_delete_array},
+    {"_ZdlPv", my_delete, (void **)&real_delete},
+    {"_ZdlPvm", my_delete, (void **)&real_delete},
+    {"_ZdaPv", my_delete_array, (void **)&real_delete_array},
+    {"_ZdaPvm", my_delete_array, (void **)&real_delete_array},
     {"_ZdlPvSt11align_val_t", my_aligned_delete, (void **)&real_aligned_delete},
     {"_ZdlPvmSt11align_val_t", my_sized_aligned_delete, (void **)&real_sized_aligned_delete},
 };
@@ -141,7 +176,9 @@ void ledger_keep(int on) {
     keeping = on;
 }
 
-void ledger_call(uint32_t number) { current = number; }
+void ledger_call(uint32_t number) {
+    current = number;
+}
 
 const LedgerRow *ledger_rows(size_t *count) {
     *count = n_rows;

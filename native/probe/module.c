@@ -51,24 +51,33 @@ static PyMethodDef methods[] = {
     {"supported", supported, METH_NOARGS, "supported() -> bool: whether attach() works here."},
     {"attach", (PyCFunction)(void (*)(void))attach, METH_VARARGS | METH_KEYWORDS,
      "attach(path, only_gil=False) -> (number of the target, imports that were patched)"},
-    {"learn_types", learn_types, METH_NOARGS, "learn_types() -> number of types known now: call it once before survey and exhume."},
+    {"learn_types", learn_types, METH_NOARGS,
+     "learn_types() -> number of types known now: call it once before survey and exhume."},
     {"survey", survey_calls, METH_VARARGS,
-     "survey(function, args, objects, calls=6, fail_at=-1) -> dict. Sites are (target, offset), (-1, 0) for none.\n"
-     "watched: (index, series, owed, leaked, buffers, buffer site, last use, its name) of objects that changed;\n"
-     "survivors: (type, bytes, site, last use, its name, call, domain); ledger: (bytes, site, call);\n"
-     "without_gil: (name, times, site); log: (name, site) of calls that can fail; failed: the one that did."},
+     "survey(function, args, objects, calls=6, fail_at=-1) -> dict. Sites are (target, offset), "
+     "(-1, 0) for none.\n"
+     "watched: (index, series, owed, leaked, buffers, buffer site, last use, its name) of objects "
+     "that changed;\n"
+     "survivors: (type, bytes, site, last use, its name, call, domain); ledger: (bytes, site, "
+     "call);\n"
+     "without_gil: (name, times, site); log: (name, site) of calls that can fail; failed: the one "
+     "that did."},
     {"exhume", survey_freed, METH_VARARGS,
-     "exhume(function, args, calls=1) -> dict; use: (type, how, site taken, site freed, site used) or None."},
+     "exhume(function, args, calls=1) -> dict; use: (type, how, site taken, site freed, site used) "
+     "or None."},
     {"intervals", survey_gil, METH_VARARGS,
-     "intervals(function, args, calls=1) -> dict of total_ns, released_ns, releases, longest_held_ns."},
-    {"is_tracked", is_tracked, METH_O, "is_tracked(address) -> bool: whether the collector tracks the object there."},
-    {"clear", clear, METH_O, "clear(object) -> bool: run its tp_clear; False when its type has none."},
+     "intervals(function, args, calls=1) -> dict of total_ns, released_ns, releases, "
+     "longest_held_ns."},
+    {"is_tracked", is_tracked, METH_O,
+     "is_tracked(address) -> bool: whether the collector tracks the object there."},
+    {"clear", clear, METH_O,
+     "clear(object) -> bool: run its tp_clear; False when its type has none."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_probe", .m_doc = "Watches calls of one extension module.", .m_size = -1,
-    .m_methods = methods,
+    PyModuleDef_HEAD_INIT, .m_name = "_probe",   .m_doc = "Watches calls of one extension module.",
+    .m_size = -1,          .m_methods = methods,
 };
 
 PyMODINIT_FUNC PyInit__probe(void) {

@@ -5,11 +5,10 @@
 #include <structmember.h>
 #include <time.h>
 
-#define METHOD(name) static PyObject *name(PyObject *self, PyObject *arg)
 
 /* ---- references ---- */
 
-METHOD(append_leak) {
+static PyObject *append_leak(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
     for (int i = 0; out && i < 4; i++) {
         PyObject *value = PyFloat_FromDouble(i + 0.5);
@@ -17,7 +16,7 @@ METHOD(append_leak) {
     }
     return out;
 }
-METHOD(clean_append_leak) {
+static PyObject *clean_append_leak(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
     for (int i = 0; out && i < 4; i++) {
         PyObject *value = PyFloat_FromDouble(i + 0.5);
@@ -27,49 +26,49 @@ METHOD(clean_append_leak) {
     return out;
 }
 
-METHOD(new_leak) {
+static PyObject *new_leak(PyObject *self, PyObject *arg) {
     PyObject *scratch = PyDict_New(); /* MARK new_leak */
     return scratch ? PyLong_FromSsize_t(PyDict_GET_SIZE(scratch) + 1000) : NULL;
 }
-METHOD(clean_new_leak) {
+static PyObject *clean_new_leak(PyObject *self, PyObject *arg) {
     PyObject *scratch = PyDict_New();
     PyObject *size = scratch ? PyLong_FromSsize_t(PyDict_GET_SIZE(scratch) + 1000) : NULL;
     Py_XDECREF(scratch);
     return size;
 }
 
-METHOD(argument_leak) {
+static PyObject *argument_leak(PyObject *self, PyObject *arg) {
     PyObject *text = PyObject_Str(arg); /* MARK argument_leak */
     Py_INCREF(arg);
     return text;
 }
-METHOD(clean_argument_leak) {
+static PyObject *clean_argument_leak(PyObject *self, PyObject *arg) {
     Py_INCREF(arg);
     PyObject *text = PyObject_Str(arg);
     Py_DECREF(arg);
     return text;
 }
 
-METHOD(error_leak) {
+static PyObject *error_leak(PyObject *self, PyObject *arg) {
     PyObject *scores = PyList_New(0);
     double score = scores ? PyFloat_AsDouble(arg) : -1.0;
     if (score == -1.0 && PyErr_Occurred()) return NULL; /* scores is lost: MARK-AT its birth */
     return scores;
 }
-METHOD(clean_error_leak) {
+static PyObject *clean_error_leak(PyObject *self, PyObject *arg) {
     PyObject *scores = PyList_New(0);
     double score = scores ? PyFloat_AsDouble(arg) : -1.0;
     if (score == -1.0 && PyErr_Occurred()) Py_CLEAR(scores);
     return scores;
 }
 
-METHOD(over_release) {
+static PyObject *over_release(PyObject *self, PyObject *arg) {
     PyObject *item = PyList_GetItem(arg, 0); /* MARK over_release */
     if (!item) return NULL;
     Py_DECREF(item);
     Py_RETURN_NONE;
 }
-METHOD(clean_over_release) {
+static PyObject *clean_over_release(PyObject *self, PyObject *arg) {
     PyObject *item = PyList_GetItem(arg, 0);
     if (!item) return NULL;
     Py_INCREF(item);
@@ -77,23 +76,23 @@ METHOD(clean_over_release) {
     Py_RETURN_NONE;
 }
 
-METHOD(borrowed_result) { return PyList_GetItem(arg, 0); /* MARK borrowed_result */ }
-METHOD(clean_borrowed_result) { return Py_XNewRef(PyList_GetItem(arg, 0)); }
+static PyObject *borrowed_result(PyObject *self, PyObject *arg) { return PyList_GetItem(arg, 0); /* MARK borrowed_result */ }
+static PyObject *clean_borrowed_result(PyObject *self, PyObject *arg) { return Py_XNewRef(PyList_GetItem(arg, 0)); }
 
-METHOD(borrowed_item) {
+static PyObject *borrowed_item(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(1);
     PyObject *item = PyList_GetItem(arg, 0); /* MARK borrowed_item */
     if (out && item) PyList_SET_ITEM(out, 0, item);
     return out;
 }
-METHOD(clean_borrowed_item) {
+static PyObject *clean_borrowed_item(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(1);
     PyObject *item = PyList_GetItem(arg, 0);
     if (out && item) PyList_SET_ITEM(out, 0, Py_NewRef(item));
     return out;
 }
 
-METHOD(used_after_free) {
+static PyObject *used_after_free(PyObject *self, PyObject *arg) {
     PyObject *pair = PyTuple_New(1);
     if (!pair) return NULL;
     PyTuple_SET_ITEM(pair, 0, PyFloat_FromDouble(3.25));
@@ -101,7 +100,7 @@ METHOD(used_after_free) {
     Py_DECREF(pair);
     return PyNumber_Negative(first); /* MARK used_after_free */
 }
-METHOD(clean_used_after_free) {
+static PyObject *clean_used_after_free(PyObject *self, PyObject *arg) {
     PyObject *pair = PyTuple_New(1);
     if (!pair) return NULL;
     PyTuple_SET_ITEM(pair, 0, PyFloat_FromDouble(3.25));
@@ -110,12 +109,12 @@ METHOD(clean_used_after_free) {
     return negative;
 }
 
-METHOD(borrow_across_change) {
+static PyObject *borrow_across_change(PyObject *self, PyObject *arg) {
     PyObject *item = PyList_GetItem(arg, 0);
     if (!item || PyList_SetSlice(arg, 0, 1, NULL) < 0) return NULL;
     return PyObject_Str(item); /* MARK borrow_across_change */
 }
-METHOD(clean_borrow_across_change) {
+static PyObject *clean_borrow_across_change(PyObject *self, PyObject *arg) {
     PyObject *item = Py_XNewRef(PyList_GetItem(arg, 0));
     if (!item) return NULL;
     PyObject *text = PyList_SetSlice(arg, 0, 1, NULL) < 0 ? NULL : PyObject_Str(item);
@@ -125,13 +124,13 @@ METHOD(clean_borrow_across_change) {
 
 /* ---- memory ---- */
 
-METHOD(malloc_leak) {
+static PyObject *malloc_leak(PyObject *self, PyObject *arg) {
     double *p = malloc(1000 * sizeof *p); /* MARK malloc_leak */
     if (!p) return PyErr_NoMemory();
     p[999] = PyFloat_AsDouble(arg);
     return PyFloat_FromDouble(p[999]);
 }
-METHOD(clean_malloc_leak) {
+static PyObject *clean_malloc_leak(PyObject *self, PyObject *arg) {
     double *p = malloc(1000 * sizeof *p);
     if (!p) return PyErr_NoMemory();
     p[999] = PyFloat_AsDouble(arg);
@@ -140,22 +139,22 @@ METHOD(clean_malloc_leak) {
     return result;
 }
 
-METHOD(small_leak) {
+static PyObject *small_leak(PyObject *self, PyObject *arg) {
     char *volatile p = malloc(24); /* MARK small_leak */
     return p ? Py_NewRef(arg) : PyErr_NoMemory();
 }
-METHOD(clean_small_leak) {
+static PyObject *clean_small_leak(PyObject *self, PyObject *arg) {
     char *volatile p = malloc(24);
     if (!p) return PyErr_NoMemory();
     free(p);
     return Py_NewRef(arg);
 }
 
-METHOD(pymem_leak) {
+static PyObject *pymem_leak(PyObject *self, PyObject *arg) {
     char *p = PyMem_Malloc(300); /* MARK pymem_leak */
     return p ? Py_NewRef(arg) : PyErr_NoMemory();
 }
-METHOD(clean_pymem_leak) {
+static PyObject *clean_pymem_leak(PyObject *self, PyObject *arg) {
     char *p = PyMem_Malloc(300);
     if (!p) return PyErr_NoMemory();
     PyMem_Free(p);
@@ -163,17 +162,17 @@ METHOD(clean_pymem_leak) {
 }
 
 static PyObject *cache;
-METHOD(clean_lazy_cache) { /* allocated once and kept: no leak */
+static PyObject *clean_lazy_cache(PyObject *self, PyObject *arg) { /* allocated once and kept: no leak */
     if (!cache) cache = PyList_New(100);
     return Py_XNewRef(cache);
 }
 
-METHOD(buffer_kept) {
+static PyObject *buffer_kept(PyObject *self, PyObject *arg) {
     Py_buffer view;
     if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) return NULL; /* MARK buffer_kept */
     return PyLong_FromSsize_t(view.len);
 }
-METHOD(clean_buffer_kept) {
+static PyObject *clean_buffer_kept(PyObject *self, PyObject *arg) {
     Py_buffer view;
     if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) return NULL;
     PyObject *size = PyLong_FromSsize_t(view.len);
@@ -189,8 +188,8 @@ static PyObject *fill(PyObject *arg, Py_ssize_t extra) {
     PyBuffer_Release(&view);
     Py_RETURN_NONE;
 }
-METHOD(past_the_end) { return fill(arg, 1); }
-METHOD(clean_past_the_end) { return fill(arg, 0); }
+static PyObject *past_the_end(PyObject *self, PyObject *arg) { return fill(arg, 1); }
+static PyObject *clean_past_the_end(PyObject *self, PyObject *arg) { return fill(arg, 0); }
 
 /* ---- the GIL ---- */
 
@@ -204,17 +203,17 @@ static double work(double milliseconds) {
     } while (now.tv_sec * 1e3 + now.tv_nsec * 1e-6 < end);
     return x;
 }
-METHOD(gil_held) {
+static PyObject *gil_held(PyObject *self, PyObject *arg) {
     double milliseconds = PyFloat_AsDouble(arg);
     return PyFloat_FromDouble(work(milliseconds));
 }
-METHOD(clean_gil_held) {
+static PyObject *clean_gil_held(PyObject *self, PyObject *arg) {
     double milliseconds = PyFloat_AsDouble(arg), x;
     Py_BEGIN_ALLOW_THREADS x = work(milliseconds);
     Py_END_ALLOW_THREADS return PyFloat_FromDouble(x);
 }
 
-METHOD(gil_missing) {
+static PyObject *gil_missing(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
     if (!out) return NULL;
     Py_BEGIN_ALLOW_THREADS
@@ -222,7 +221,7 @@ METHOD(gil_missing) {
     Py_END_ALLOW_THREADS
     return out;
 }
-METHOD(clean_gil_missing) {
+static PyObject *clean_gil_missing(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
     if (!out) return NULL;
     Py_BEGIN_ALLOW_THREADS
@@ -234,31 +233,31 @@ METHOD(clean_gil_missing) {
 
 /* ---- errors ---- */
 
-METHOD(null_without_exception) { return NULL; }
-METHOD(clean_null_without_exception) { return PyErr_Format(PyExc_ValueError, "as asked"); }
+static PyObject *null_without_exception(PyObject *self, PyObject *arg) { return NULL; }
+static PyObject *clean_null_without_exception(PyObject *self, PyObject *arg) { return PyErr_Format(PyExc_ValueError, "as asked"); }
 
-METHOD(result_with_exception) {
+static PyObject *result_with_exception(PyObject *self, PyObject *arg) {
     long value = PyLong_AsLong(arg);
     return PyLong_FromLong(value * 2 + 1000);
 }
-METHOD(clean_result_with_exception) {
+static PyObject *clean_result_with_exception(PyObject *self, PyObject *arg) {
     long value = PyLong_AsLong(arg);
     if (value == -1 && PyErr_Occurred()) return NULL;
     return PyLong_FromLong(value * 2 + 1000);
 }
 
-METHOD(unchecked) { /* crashes when the list can't be made */
+static PyObject *unchecked(PyObject *self, PyObject *arg) { /* crashes when the list can't be made */
     PyObject *out = PyList_New(1);
     PyList_SET_ITEM(out, 0, Py_NewRef(arg)); /* MARK unchecked */
     return out;
 }
-METHOD(clean_unchecked) {
+static PyObject *clean_unchecked(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(1);
     if (out) PyList_SET_ITEM(out, 0, Py_NewRef(arg));
     return out;
 }
 
-METHOD(error_path_leak) { /* right, but for the day PyObject_Str fails */
+static PyObject *error_path_leak(PyObject *self, PyObject *arg) { /* right, but for the day PyObject_Str fails */
     PyObject *out = PyList_New(0); /* MARK error_path_leak */
     if (!out) return NULL;
     PyObject *text = PyObject_Str(arg);
@@ -268,7 +267,7 @@ METHOD(error_path_leak) { /* right, but for the day PyObject_Str fails */
     if (status < 0) Py_CLEAR(out);
     return out;
 }
-METHOD(clean_error_path_leak) {
+static PyObject *clean_error_path_leak(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
     PyObject *text = out ? PyObject_Str(arg) : NULL;
     if (!text || PyList_Append(out, text) < 0) Py_CLEAR(out);
