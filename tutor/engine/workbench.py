@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +18,9 @@ from tutor.engine.quiet import Quiet
 from tutor.engine.zygotes import Zygotes
 from tutor.store.build_cache import BuildCache
 from tutor.store.home import CACHE_BYTES, Home
-from tutor.toolchains.base import Command
+from tutor.toolchains.base import BuildPlan, Command
 from tutor.toolchains.native import build_native
+from tutor.toolchains.probe import build_probe
 from tutor.toolchains.settings import configure, settings
 
 
@@ -45,16 +46,23 @@ class Workbench:
 
 
 async def crash_handler() -> Warm | None:
-    """The library that names the line of a crash, built once; without it a crash is reported without its line."""
+    """The libraries that name the line of a crash or a lost reference, built once; without it there is no line."""
+    made = [await _make(build_native, "crash"), await _make(build_probe)]
+    paths = tuple(path for path in made if path)
+    return Warm(0, preload=paths) if paths else None
+
+
+async def _make(plan_of: Callable[..., BuildPlan], *names: str) -> str:
+    """Where the artifact of a plan lies once its steps are done; empty when it can't be made here."""
     try:
-        plan = await asyncio.to_thread(build_native, "crash")
+        plan = await asyncio.to_thread(plan_of, *names)
         for stage in plan.stages:
             for step in stage:
                 if isinstance(step, Command) and not (await run_command(step)).ok:
-                    return None
+                    return ""
     except (TutorError, OSError):
-        return None
-    return Warm(0, preload=(plan.artifact.path,))
+        return ""
+    return plan.artifact.path
 
 
 def _scratch(home: Home, remote: bool) -> Path:

@@ -13,6 +13,7 @@ from tutor.worker.context import CheckContext, context_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from tutor.worker.fixtures.faults import Faults
     from tutor.worker.fixtures.gil import Gil
     from tutor.worker.fixtures.guard import Guard
     from tutor.worker.fixtures.memory import Memory
@@ -109,6 +110,14 @@ def guard() -> Guard:
     from tutor.worker.fixtures.guard import Guard
 
     return Guard()
+
+
+@pytest.fixture
+def faults(request: pytest.FixtureRequest) -> Faults:
+    """`faults(call, *args)`: each call of the Python API fails once. Raises Defects (`error-path`)."""
+    from tutor.worker.fixtures.faults import Faults
+
+    return Faults(_context(request).artifact)
 
 
 @pytest.fixture

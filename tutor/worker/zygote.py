@@ -222,8 +222,10 @@ def _attempt(what: str, action: Callable[[], object]) -> list[str]:
 
 def _preload(path: str) -> None:
     from tutor.worker import crash
+    from tutor.worker.probe import library
 
-    crash.use_library(path)
+    if not library.use_library(path):
+        crash.use_library(path)
 
 
 def freeze() -> None:

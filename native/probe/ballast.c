@@ -1,0 +1,128 @@
+#define PY_SSIZE_T_CLEAN
+#include "ballast.h"
+
+#include <string.h>
+
+#include "objects.h"
+#include "table.h"
+
+#define BALLAST ((Py_ssize_t)1 << 20)
+#define MAX_FRESH 4096
+
+static Watched watched[MAX_WATCHED];
+static Py_ssize_t n_watched;
+static Table places; /* object -> index into watched */
+
+static int is_program(PyObject *o) {
+    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) ||
+           PyCFunction_Check(o);
+}
+
+static void traverse(PyObject *object, visitproc visit) {
+    traverseproc how = Py_TYPE(object)->tp_traverse;
+    if (how && !is_program(object) && PyObject_IS_GC(object)) how(object, visit, NULL);
+}
+
+static int count_visible(PyObject *object, void *unused) {
+    int32_t *index = table_find(&places, object);
+    (void)unused;
+    if (index) watched[*index].visible++;
+    return 0;
+}
+
+static void recount(void) {
+    for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].visible = 0;
+    for (Py_ssize_t i = 0; i < n_watched; i++) traverse(watched[i].object, count_visible);
+}
+
+static Py_ssize_t outside(const Watched *w) {
+    return Py_REFCNT(w->object) - w->visible;
+}
+
+int ballast_watch(PyObject *objects) {
+    n_watched = 0;
+    table_clear(&places);
+    memset(watched, 0, sizeof(Watched) * (size_t)Py_MIN(PyList_GET_SIZE(objects), MAX_WATCHED));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objects) && n_watched < MAX_WATCHED; i++) {
+        PyObject *object = PyList_GET_ITEM(objects, i);
+        if (table_put(&places, object, (int32_t)n_watched) != 0) return PyErr_NoMemory(), -1;
+        watched[n_watched++].object = object;
+        if (!objects_immortal(object)) Py_SET_REFCNT(object, Py_REFCNT(object) + BALLAST);
+    }
+    recount();
+    for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].outside = outside(&watched[i]);
+    return 0;
+}
+
+/* ---- what a result holds ---- */
+
+static PyObject *fresh[MAX_FRESH]; /* objects of the result that are not the arguments' */
+static Py_ssize_t n_fresh;
+static Table seen;
+
+static int walk_result(PyObject *object, void *unused) {
+    int32_t *index = table_find(&places, object);
+    (void)unused;
+    if (index) {
+        watched[*index].held++;
+    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH &&
+               Py_REFCNT(object) == 1 &&
+               (PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
+                PyDict_CheckExact(object))) {
+        /* Only plain containers that nobody else holds: others may lead to anything, also back to the caller, and what
+         * they keep from earlier calls has its references from there. */
+        if (table_put(&seen, object, 1) == 0) fresh[n_fresh++] = object;
+    }
+    return 0;
+}
+
+void ballast_result(PyObject *result) {
+    for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].held = 0;
+    n_fresh = 0;
+    table_clear(&seen);
+    if (!result) return;
+    walk_result(result, NULL);
+    for (Py_ssize_t i = 0; i < n_fresh; i++) traverse(fresh[i], walk_result);
+    recount();
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        Watched *w = &watched[i];
+        Py_ssize_t gained = outside(w) - w->outside - w->gained;
+        if (w->held > 0 && gained < w->held && !objects_immortal(w->object))
+            w->owed += w->held - Py_MAX(gained, 0);
+    }
+}
+
+void ballast_count(int number) {
+    recount();
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        Watched *w = &watched[i];
+        if (!objects_immortal(w->object)) w->gained = outside(w) - w->outside;
+        if (number < MAX_SERIES) w->series[number] = w->gained;
+    }
+}
+
+int ballast_leaked_visit(PyObject *object, void *unused) {
+    int32_t *index = table_find(&places, object);
+    (void)unused;
+    if (index) watched[*index].leaked++;
+    return 0;
+}
+
+void ballast_touch(void *object, int call, Site site) {
+    int32_t *index = table_find(&places, object);
+    if (!index) return;
+    watched[*index].last_use = site;
+    watched[*index].last_call = call;
+}
+
+void ballast_buffer(PyObject *object, int change, Site site) {
+    int32_t *index = table_find(&places, object);
+    if (!index) return;
+    watched[*index].buffers += change;
+    if (change > 0) watched[*index].buffer_site = site;
+}
+
+Watched *ballast_rows(Py_ssize_t *count) {
+    *count = n_watched;
+    return watched;
+}

@@ -1,0 +1,40 @@
+/* The reference counts of the arguments and what they hold, call by call. Each is given a million references first, so
+ * that one that is given back too often shows as a number and not as a crash. */
+#ifndef MLTUTOR_BALLAST_H
+#define MLTUTOR_BALLAST_H
+
+#include <Python.h>
+
+#include "frames.h"
+
+#define MAX_WATCHED 4096
+#define MAX_SERIES 64
+
+typedef struct {
+    PyObject *object;
+    Py_ssize_t outside; /* references that no other watched object holds, at the start */
+    Py_ssize_t visible; /* those that others hold, now */
+    Py_ssize_t gained;  /* outside now, less outside at the start */
+    Py_ssize_t owed;    /* places in results that had no reference of their own, over all calls */
+    Py_ssize_t held;    /* places in the last result */
+    Py_ssize_t leaked;  /* references from objects that were leaked */
+    Py_ssize_t buffers; /* PyObject_GetBuffer less PyBuffer_Release */
+    Py_ssize_t series[MAX_SERIES];
+    Site last_use, buffer_site;
+    int last_call;
+} Watched;
+
+/* Watches these objects (a list; at most MAX_WATCHED of them count). 0, or -1 with an exception set. */
+int ballast_watch(PyObject *objects);
+/* Looks at a result that is about to be released, then, once it is, at all counts. number: of the call. */
+void ballast_result(PyObject *result);
+void ballast_count(int number);
+/* A reference that a leaked object holds. */
+int ballast_leaked_visit(PyObject *object, void *unused);
+
+void ballast_touch(void *object, int call, Site site);
+void ballast_buffer(PyObject *object, int change, Site site);
+
+Watched *ballast_rows(Py_ssize_t *count);
+
+#endif

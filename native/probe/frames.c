@@ -1,0 +1,61 @@
+#define _GNU_SOURCE
+#include "frames.h"
+
+#include <unwind.h>
+
+#define MAX_DEPTH 40
+
+typedef struct {
+    uintptr_t base, low, high;
+} Range;
+
+static Range targets[MAX_TARGETS];
+static int n_targets;
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *data) {
+    Range *wanted = data;
+    (void)size;
+    if (info->dlpi_addr != wanted->base) return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
+        uintptr_t start = info->dlpi_addr + part->p_vaddr;
+        if (!wanted->low || start < wanted->low) wanted->low = start;
+        if (start + part->p_memsz > wanted->high) wanted->high = start + part->p_memsz;
+    }
+    return 1;
+}
+
+int frames_add(const struct link_map *library) {
+    for (int i = 0; i < n_targets; i++)
+        if (targets[i].base == library->l_addr) return i;
+    if (n_targets == MAX_TARGETS) return -1;
+    Range range = {library->l_addr, 0, 0};
+    dl_iterate_phdr(find_code, &range);
+    targets[n_targets] = range;
+    return n_targets++;
+}
+
+Site frames_at(uintptr_t address) {
+    for (int i = 0; i < n_targets; i++)
+        if (address >= targets[i].low && address < targets[i].high)
+            return (Site)(i + 1) << 48 | (Site)(address - targets[i].base);
+    return 0;
+}
+
+typedef struct {
+    Site site;
+    int left;
+} Search;
+
+static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
+    Search *search = data;
+    search->site = frames_at((uintptr_t)_Unwind_GetIP(context) - 1);
+    return search->site || --search->left <= 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+Site frames_innermost(void) {
+    Search search = {0, MAX_DEPTH};
+    if (n_targets) _Unwind_Backtrace(visit, &search);
+    return search.site;
+}

@@ -1,0 +1,75 @@
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "gil.h"
+
+#include <string.h>
+#include <time.h>
+
+static __thread PyThreadState *saved;
+static __thread int taken_back;
+static __thread int measuring;
+static __thread uint64_t begun, held_since, released_since;
+static __thread GilTimes times;
+
+uint64_t gil_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void note_held(uint64_t now) {
+    uint64_t held = now - held_since;
+    if (held > times.longest_held_ns) times.longest_held_ns = held;
+}
+
+static PyThreadState *save_thread(void) {
+    if (measuring) {
+        released_since = gil_clock();
+        note_held(released_since);
+        times.releases++;
+    }
+    taken_back = 0;
+    return saved = PyEval_SaveThread();
+}
+
+static void restore_thread(PyThreadState *state) {
+    /* Until the GIL is asked for, not until it is there: waiting for others is no holding. */
+    uint64_t asked = measuring ? gil_clock() : 0;
+    saved = NULL;
+    if (!taken_back) PyEval_RestoreThread(state);
+    taken_back = 0;
+    if (!measuring || !released_since) return;
+    times.released_ns += asked - released_since;
+    times.total_ns -= gil_clock() - asked;
+    released_since = 0;
+    held_since = gil_clock();
+}
+
+int gil_take_back(void) {
+    if (!saved || taken_back) return taken_back;
+    taken_back = 1;
+    PyEval_RestoreThread(saved);
+    return 1;
+}
+
+void *gil_wrapper(const char *name) {
+    if (strcmp(name, "PyEval_SaveThread") == 0) return (void *)save_thread;
+    if (strcmp(name, "PyEval_RestoreThread") == 0) return (void *)restore_thread;
+    return NULL;
+}
+
+void gil_begin(void) {
+    memset(&times, 0, sizeof times);
+    released_since = 0;
+    measuring = 1;
+    begun = held_since = gil_clock();
+}
+
+GilTimes gil_end(void) {
+    uint64_t now = gil_clock();
+    note_held(now);
+    measuring = 0;
+    times.total_ns += now - begun;
+    return times;
+}

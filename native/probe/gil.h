@@ -1,0 +1,29 @@
+/* When a target lets go of the GIL and takes it back, and what it does in between that needs it. */
+#ifndef MLTUTOR_GIL_H
+#define MLTUTOR_GIL_H
+
+#include <stdint.h>
+
+#include "frames.h"
+
+typedef struct {
+    uint64_t total_ns, released_ns;
+    uint64_t longest_held_ns; /* the longest stretch without a release */
+    uint64_t releases;
+} GilTimes;
+
+/* What stands in for PyEval_SaveThread and PyEval_RestoreThread; NULL for other names. */
+void *gil_wrapper(const char *name);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t gil_clock(void);
+
+/* Starts and ends the measurement of one call in the calling thread. */
+void gil_begin(void);
+GilTimes gil_end(void);
+
+/* Takes the GIL that this thread has let go, for a call that must not run without it: 1, or 0 when the thread never
+ * had it. The thread's own PyEval_RestoreThread then finds it taken. */
+int gil_take_back(void);
+
+#endif

@@ -1,0 +1,186 @@
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "ledger.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "table.h"
+
+#define MAX_ROWS (1 << 16)
+
+static LedgerRow rows[MAX_ROWS];
+static size_t n_rows;
+static Table places; /* block -> index into rows, -1 when it was freed */
+static int keeping;
+static uint32_t current;
+static char busy; /* threads of the learner allocate without the GIL */
+
+static void lock(void) {
+    while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
+}
+
+static void unlock(void) {
+    __atomic_clear(&busy, __ATOMIC_RELEASE);
+}
+
+static void *took(void *block, size_t bytes, void *back) {
+    if (!keeping || !block) return block;
+    Site site = frames_at((uintptr_t)back - 1);
+    lock();
+    if (n_rows < MAX_ROWS && table_put(&places, block, (int32_t)n_rows) == 0)
+        rows[n_rows++] = (LedgerRow){block, bytes, site, current};
+    unlock();
+    return block;
+}
+
+static void gave(void *block) {
+    if (!keeping || !block) return;
+    lock();
+    int32_t *index = table_find(&places, block);
+    if (index && *index >= 0) {
+        rows[*index].block = NULL;
+        *index = -1;
+    }
+    unlock();
+}
+
+#define BACK __builtin_return_address(0)
+
+static void *my_malloc(size_t n) {
+    return took(malloc(n), n, BACK);
+}
+static void *my_calloc(size_t n, size_t size) {
+    return took(calloc(n, size), n * size, BACK);
+}
+static void *my_aligned_alloc(size_t to, size_t n) {
+    return took(aligned_alloc(to, n), n, BACK);
+}
+static char *my_strdup(const char *text) {
+    return took(strdup(text), strlen(text) + 1, BACK);
+}
+static void *my_raw_malloc(size_t n) {
+    return took(PyMem_RawMalloc(n), n, BACK);
+}
+static void *my_raw_calloc(size_t n, size_t size) {
+    return took(PyMem_RawCalloc(n, size), n * size, BACK);
+}
+
+static void *my_realloc(void *block, size_t n) {
+    gave(block);
+    void *moved = realloc(block, n);
+    return took(moved ? moved : block, n, BACK), moved;
+}
+
+static void *my_raw_realloc(void *block, size_t n) {
+    gave(block);
+    void *moved = PyMem_RawRealloc(block, n);
+    return took(moved ? moved : block, n, BACK), moved;
+}
+
+static int my_posix_memalign(void **result, size_t to, size_t n) {
+    int status = posix_memalign(result, to, n);
+    if (status == 0) took(*result, n, BACK);
+    return status;
+}
+
+static void my_free(void *block) {
+    gave(block);
+    free(block);
+}
+
+static void my_raw_free(void *block) {
+    gave(block);
+    PyMem_RawFree(block);
+}
+
+/* The functions of C++ are called under their mangled names: this is C, and libstdc++ may not be loaded. */
+typedef void *New(size_t);
+typedef void *AlignedNew(size_t, size_t);
+typedef void Delete(void *);
+static New *real_new, *real_new_array;
+static AlignedNew *real_aligned_new;
+static Delete *real_delete, *real_delete_array;
+static void (*real_aligned_delete)(void *, size_t);
+static void (*real_sized_aligned_delete)(void *, size_t, size_t);
+
+static void *my_new(size_t n) {
+    return took(real_new(n), n, BACK);
+}
+static void *my_new_array(size_t n) {
+    return took(real_new_array(n), n, BACK);
+}
+static void *my_aligned_new(size_t n, size_t to) {
+    return took(real_aligned_new(n, to), n, BACK);
+}
+static void my_delete(void *block) {
+    gave(block), real_delete(block);
+}
+static void my_delete_array(void *block) {
+    gave(block), real_delete_array(block);
+}
+static void my_aligned_delete(void *block, size_t to) {
+    gave(block), real_aligned_delete(block, to);
+}
+static void my_sized_aligned_delete(void *block, size_t n, size_t to) {
+    gave(block), real_sized_aligned_delete(block, n, to);
+}
+
+typedef struct {
+    const char *name;
+    void *mine;
+    void **real; /* where its real address goes; NULL when it is linked */
+} Wrapper;
+
+static const Wrapper WRAPPERS[] = {
+    {"malloc", my_malloc, NULL},
+    {"calloc", my_calloc, NULL},
+    {"realloc", my_realloc, NULL},
+    {"free", my_free, NULL},
+    {"strdup", my_strdup, NULL},
+    {"aligned_alloc", my_aligned_alloc, NULL},
+    {"posix_memalign", my_posix_memalign, NULL},
+    {"PyMem_RawMalloc", my_raw_malloc, NULL},
+    {"PyMem_RawCalloc", my_raw_calloc, NULL},
+    {"PyMem_RawRealloc", my_raw_realloc, NULL},
+    {"PyMem_RawFree", my_raw_free, NULL},
+    {"_Znwm", my_new, (void **)&real_new},
+    {"_Znam", my_new_array, (void **)&real_new_array},
+    {"_ZnwmSt11align_val_t", my_aligned_new, (void **)&real_aligned_new},
+    {"_ZdlPv", my_delete, (void **)&real_delete},
+    {"_ZdlPvm", my_delete, (void **)&real_delete},
+    {"_ZdaPv", my_delete_array, (void **)&real_delete_array},
+    {"_ZdaPvm", my_delete_array, (void **)&real_delete_array},
+    {"_ZdlPvSt11align_val_t", my_aligned_delete, (void **)&real_aligned_delete},
+    {"_ZdlPvmSt11align_val_t", my_sized_aligned_delete, (void **)&real_sized_aligned_delete},
+};
+
+void *ledger_wrapper(const char *name, void *handle) {
+    for (size_t i = 0; i < sizeof WRAPPERS / sizeof *WRAPPERS; i++) {
+        const Wrapper *wrapper = &WRAPPERS[i];
+        if (strcmp(wrapper->name, name) != 0) continue;
+        if (wrapper->real && !*wrapper->real) *wrapper->real = dlsym(handle, name);
+        return wrapper->real && !*wrapper->real ? NULL : wrapper->mine;
+    }
+    return NULL;
+}
+
+void ledger_keep(int on) {
+    if (on) {
+        n_rows = 0;
+        table_clear(&places);
+    }
+    keeping = on;
+}
+
+void ledger_call(uint32_t number) {
+    current = number;
+}
+
+const LedgerRow *ledger_rows(size_t *count) {
+    *count = n_rows;
+    return rows;
+}
