@@ -10,8 +10,9 @@ def packed(batch, positions, heads, dim):
         import numpy as np
         import torch
 
-        # Turns in the last two axes only matter by value: uniform numbers are made three times as fast.
-        qkv = torch.from_numpy(rng.random((batch, positions, 3, heads, dim), dtype=np.float32))
+        # Neither side touches k and v: they stay zero, which saves two thirds of making the inputs.
+        qkv = torch.zeros(batch, positions, 3, heads, dim)
+        qkv[:, :, 0] = torch.from_numpy(rng.random((batch, positions, heads, dim), dtype=np.float32))
         speed = 10000.0 ** (-np.arange(0, dim, 2) / dim)
         angle = torch.from_numpy(np.outer(np.arange(positions) + rng.integers(1000), speed))
         return qkv, angle.cos().float(), angle.sin().float()
