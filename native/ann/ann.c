@@ -62,7 +62,9 @@ int ann_add(ann_index *index, const float *rows, size_t count) {
     return 0;
 }
 
-size_t ann_size(const ann_index *index) { return index->count; }
+size_t ann_size(const ann_index *index) {
+    return index->count;
+}
 
 /* Four sums side by side: one alone waits for its own last addition at every step. */
 static float distance(const float *weights, const float *row, const float *query, size_t dim) {

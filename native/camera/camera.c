@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIELD(type, field) {#type, #field, offsetof(type, field), sizeof(((type *)0)->field)}
-#define WHOLE(type) {#type, "", _Alignof(type), sizeof(type)}
+#define FIELD(type, field) \
+    { #type, #field, offsetof(type, field), sizeof(((type *)0)->field) }
+#define WHOLE(type) \
+    { #type, "", _Alignof(type), sizeof(type) }
 
 static const cam_row ROWS[] = {
     WHOLE(cam_wire),
@@ -90,6 +92,7 @@ double cam_digest(const cam_frame *frame) {
                  11.0 * frame->temperature + 13.0 * (double)frame->sequence + 17.0 * (double)frame->pixel_bytes;
     for (int i = 0; i < 9; i++) sum += (19.0 + i) * frame->intrinsics[i];
     for (size_t i = 0; i < sizeof frame->name && frame->name[i]; i++) sum += (29.0 + (double)i) * frame->name[i];
-    if (frame->flags & CAM_AUTO) return sum + 31.0 * frame->exposure.automatic.mode + 37.0 * frame->exposure.automatic.target;
+    if (frame->flags & CAM_AUTO)
+        return sum + 31.0 * frame->exposure.automatic.mode + 37.0 * frame->exposure.automatic.target;
     return sum + 41.0 * frame->exposure.manual.gain + 43.0 * frame->exposure.manual.iso;
 }

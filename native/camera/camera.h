@@ -52,9 +52,9 @@ typedef struct {
     uint16_t height;
     double exposure_s;
     cam_exposure exposure;
-    int32_t temperature;  /* hundredths of a degree Celsius */
-    float intrinsics[9];  /* row-major 3 x 3 */
-    char name[13];        /* "lens 7", padded with NUL */
+    int32_t temperature; /* hundredths of a degree Celsius */
+    float intrinsics[9]; /* row-major 3 x 3 */
+    char name[13];       /* "lens 7", padded with NUL */
     uint64_t sequence;
     const uint8_t *pixels;
     size_t pixel_bytes;

@@ -22,7 +22,9 @@
 static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 #define N_SIGNALS (sizeof SIGNALS / sizeof *SIGNALS)
 
-struct range { uintptr_t lo, hi; };
+struct range {
+    uintptr_t lo, hi;
+};
 
 static int report_fd = -1;
 static int installed;
@@ -84,7 +86,11 @@ static void put_path(const char *path) {
 
 /* ---- modules ---- */
 
-struct lookup { uintptr_t address; uintptr_t offset; const char *path; };
+struct lookup {
+    uintptr_t address;
+    uintptr_t offset;
+    const char *path;
+};
 
 static int match_module(struct dl_phdr_info *info, size_t size, void *data) {
     struct lookup *wanted = data;
@@ -100,7 +106,9 @@ static int match_module(struct dl_phdr_info *info, size_t size, void *data) {
     return 0;
 }
 
-static int find_module(struct lookup *wanted) { return dl_iterate_phdr(match_module, wanted); }
+static int find_module(struct lookup *wanted) {
+    return dl_iterate_phdr(match_module, wanted);
+}
 
 /* ---- the stack ---- */
 
@@ -123,7 +131,9 @@ static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *unused) 
     return _URC_NO_REASON;
 }
 
-struct registers { uintptr_t pc, sp, fp, lr; };
+struct registers {
+    uintptr_t pc, sp, fp, lr;
+};
 
 static struct registers read_registers(const ucontext_t *context) {
     struct registers r = {0, 0, 0, 0};
@@ -158,7 +168,9 @@ static __attribute__((noinline)) void walk_frame_pointers(struct registers r) {
     }
 }
 
-static __attribute__((noinline)) void walk_unwinding(void) { _Unwind_Backtrace(visit, NULL); }
+static __attribute__((noinline)) void walk_unwinding(void) {
+    _Unwind_Backtrace(visit, NULL);
+}
 
 static void walk(struct registers r) {
     struct lookup here = {r.pc, 0, NULL};
@@ -222,8 +234,10 @@ static void report(int number, const siginfo_t *info, const ucontext_t *context)
     put_text("{\"signal\":");
     put_int(number);
     put_text(",\"address\":");
-    if (known) put_hex(address);
-    else put_text("null");
+    if (known)
+        put_hex(address);
+    else
+        put_text("null");
     put_text(known && is_guarded(address) ? ",\"guard\":true" : ",\"guard\":false");
     put_text(wrote < 0 ? ",\"write\":null" : wrote ? ",\"write\":true" : ",\"write\":false");
     walk(read_registers(context));

@@ -5,11 +5,25 @@
 
 namespace mltutor_pch {
 
-inline at::Tensor one(const at::Tensor &a) { return a; }
-inline at::Tensor two(const at::Tensor &a, const at::Tensor &b) { (void)b; return a; }
-inline at::Tensor with_int(const at::Tensor &a, int64_t n) { (void)n; return a; }
-inline at::Tensor with_double(const at::Tensor &a, const at::Tensor &b, double x) { (void)b; (void)x; return a; }
-inline std::tuple<at::Tensor, at::Tensor> pair(const at::Tensor &a) { return {a, a}; }
+inline at::Tensor one(const at::Tensor &a) {
+    return a;
+}
+inline at::Tensor two(const at::Tensor &a, const at::Tensor &b) {
+    (void)b;
+    return a;
+}
+inline at::Tensor with_int(const at::Tensor &a, int64_t n) {
+    (void)n;
+    return a;
+}
+inline at::Tensor with_double(const at::Tensor &a, const at::Tensor &b, double x) {
+    (void)b;
+    (void)x;
+    return a;
+}
+inline std::tuple<at::Tensor, at::Tensor> pair(const at::Tensor &a) {
+    return {a, a};
+}
 
 inline void instantiate(torch::Library &m) {
     m.def("one(Tensor a) -> Tensor");

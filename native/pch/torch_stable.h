@@ -15,11 +15,25 @@ namespace mltutor_pch {
 
 using torch::stable::Tensor;
 
-inline Tensor one(const Tensor &a) { return a; }
-inline Tensor two(const Tensor &a, const Tensor &b) { (void)b; return a; }
-inline Tensor with_int(const Tensor &a, int64_t n) { (void)n; return a; }
-inline Tensor with_double(const Tensor &a, const Tensor &b, double x) { (void)b; (void)x; return a; }
-inline std::tuple<Tensor, Tensor> pair(const Tensor &a) { return {a, a}; }
+inline Tensor one(const Tensor &a) {
+    return a;
+}
+inline Tensor two(const Tensor &a, const Tensor &b) {
+    (void)b;
+    return a;
+}
+inline Tensor with_int(const Tensor &a, int64_t n) {
+    (void)n;
+    return a;
+}
+inline Tensor with_double(const Tensor &a, const Tensor &b, double x) {
+    (void)b;
+    (void)x;
+    return a;
+}
+inline std::tuple<Tensor, Tensor> pair(const Tensor &a) {
+    return {a, a};
+}
 
 inline void instantiate(torch::stable::detail::StableLibrary &m) {
     m.def("one(Tensor a) -> Tensor");
