@@ -1,4 +1,4 @@
-"""Checks of op-rope: rotations in every layout, no byte of scratch, the mutation declared, the backward turning back."""
+"""Checks of op-rope: rotations in every layout, no scratch, a declared mutation, a backward that turns back."""
 
 import math
 import re
@@ -6,9 +6,6 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tutor.core.finding import Finding
-from tutor.worker.defects import Defects
 
 
 @pytest.fixture
@@ -85,7 +82,7 @@ def test_the_inverse_turns_back(rotate, rng):
 
 
 def layouts(rng, shape, dtype="float32"):
-    """(name, base, view) of x in the ways that models store it; the view has the shape (batch, positions, heads, dim)."""
+    """(name, base, view) of x in the ways that models store it; the view is (batch, positions, heads, dim)."""
     b, n, h, d = shape
     packed, fused = normal(rng, b, n, 3, h, d, dtype=dtype), normal(rng, b, n, (h + 2) * d, dtype=dtype)
     heads_first = normal(rng, b, h, n, d, dtype=dtype)
@@ -306,11 +303,13 @@ def test_a_leaf_is_not_written(rotate, rng):
         rotate(leaf, cos, sin)
     except RuntimeError:
         return
-    raise AssertionError("a leaf that requires grad was changed in place: its gradient would be of a value that is gone")
+    raise AssertionError(
+        "a leaf that requires grad was changed in place: its gradient would be of a value that is gone"
+    )
 
 
 def gradients(rotate, weight, cos, sin, inverse, outer):
-    """The gradient of `outer(z)` with respect to weight, z = a packed buffer with q rotated: by operator and by eager."""
+    """Gradients of `outer(z)` for weight, where z is the buffer with q rotated: by operator and by eager."""
     import torch
 
     def ours(w):
