@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "finds(code, at=''): the finding that a failing assert in this check stands for")
     config.addinivalue_line("markers", "gpu: runs on a CUDA device")
+
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Before a lesson's checks are imported: its property tests share one built module between their examples."""
+    if (module_path.parent / "exercise.toml").exists():
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile("mltutor", suppress_health_check=[HealthCheck.function_scoped_fixture])
+        settings.load_profile("mltutor")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
