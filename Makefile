@@ -34,6 +34,7 @@ verify: $(VENV)/.test-installed  ## prove every exercise (ARGS="capi-refs")
 	@$(BIN)/mltutor verify $(ARGS)
 
 bench: $(VENV)/.test-installed  ## save to verdict against the usual way; table at the end, JSON in benchmarks/results
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks.save_to_verdict $(ARGS)
 
 clean:  ## remove the virtual environment and caches (never the workspace)

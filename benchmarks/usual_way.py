@@ -45,7 +45,9 @@ def edit(folder: Path, exercise: Exercise, count: int) -> None:
 
 def seconds(way: UsualWay, exercise: Exercise, folder: Path) -> float:
     """Wall seconds of build and checks. Raises RuntimeError with the output when either fails."""
-    env = {**os.environ, "CCACHE_DISABLE": "1", "TORCH_EXTENSIONS_DIR": str(folder / "torch_extensions")}
+    # ninja and maturin are programs of this virtual environment
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    env = {**os.environ, "PATH": path, "CCACHE_DISABLE": "1", "TORCH_EXTENSIONS_DIR": str(folder / "torch_extensions")}
     started = time.perf_counter()
     if way.build:
         _run(way.build, folder, env)
