@@ -160,7 +160,7 @@ def _rust(exercise: Exercise) -> UsualWay:
         return Artifact("extension", exercise.module, str(path), sources=_sources(exercise, folder))
 
     # an environment of its own, so that nothing is installed into the one that measures
-    build = ["bash", "-c", "VIRTUAL_ENV=$PWD/venv venv/bin/python -m maturin develop --release --locked --quiet"]
+    build = ["bash", "-c", "VIRTUAL_ENV=$PWD/venv maturin develop --release --locked --quiet"]
     return UsualWay("maturin develop + pytest", {}, build, find)
 
 
