@@ -35,7 +35,7 @@ from tutor.core import events as e
 from tutor.core.exercise import Course, Exercise
 from tutor.core.stats import paired_ratio
 
-DEFAULT = ("cpp-view", "capi-refs", "ct-layout", "cy-decay", "pb-sumtree", "op-quant", "rs-bpe")
+DEFAULT = ("cpp-view", "capi-refs", "ct-layout", "cffi-ann", "cy-decay", "pb-sumtree", "op-quant", "rs-bpe")
 PREPARATION_SECONDS = 600.0
 VERDICT_SECONDS = 180.0
 CLANGS = ("", "-16", "-17", "-18", "-19", "-20")
@@ -106,6 +106,8 @@ async def measure(course: Course, exercise: Exercise, compiler: str, rounds: int
     workspace = Workspace(scratch / "workspace")
     workspace.start(exercise)
     folder = workspace.folder(exercise)
+    for name, content in solution_files(exercise).items():
+        (folder / name).write_bytes(content)
     async with Session(course, workspace, Home.locate()) as session:
         await session.handle(e.Open(exercise.id))
         await asyncio.wait_for(session.prepared(), PREPARATION_SECONDS)
@@ -149,6 +151,7 @@ def prepare_usual(way: usual_way.UsualWay, exercise: Exercise, folder: Path) -> 
     if exercise.toolchain == "rust":
         subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", folder / "venv"], check=True)
         expose_packages(folder / "venv")
+    usual_way.make_native_libraries(exercise, folder)
     usual_way.seconds(way, exercise, folder)
     return folder
 

@@ -133,7 +133,7 @@ def _cxx(exercise: Exercise) -> UsualWay:
     return UsualWay(f"{compiler} + pytest", {}, build, find)
 
 
-def _natives(exercise: Exercise, folder: Path) -> dict[str, str]:
+def make_native_libraries(exercise: Exercise, folder: Path) -> dict[str, str]:
     """The C libraries of native/ that an exercise uses, built once and not timed."""
     extra = {}
     for name in exercise.build.native:
@@ -148,7 +148,7 @@ def _natives(exercise: Exercise, folder: Path) -> dict[str, str]:
 
 def _ctypes(exercise: Exercise) -> UsualWay:
     def find(folder: Path) -> Artifact:
-        sources, extra = _sources(exercise, folder), _natives(exercise, folder)
+        sources, extra = _sources(exercise, folder), make_native_libraries(exercise, folder)
         return Artifact("python", exercise.module, "", (str(folder),), sources=sources, extra=extra)
 
     return UsualWay("pytest", {}, [], find)
@@ -181,12 +181,18 @@ def _torch(exercise: Exercise) -> UsualWay:
 def _cffi(exercise: Exercise) -> UsualWay:
     def find(folder: Path) -> Artifact:
         path = folder / f"{exercise.module}{SUFFIX}"
-        extra = _natives(exercise, folder)
+        extra = make_native_libraries(exercise, folder)
         return Artifact(
             "extension", exercise.module, str(path), (str(folder),), sources=_sources(exercise, folder), extra=extra
         )
 
-    return UsualWay("ffibuilder.compile + pytest", {}, [sys.executable, exercise.main_file], find)
+    script = Path(exercise.main_file).stem
+    compile_it = f"{sys.executable} -c 'import {script}; {script}.ffibuilder.compile()'"
+    include = " ".join(f"-I{native_root() / name}" for name in exercise.build.native)
+    link = " ".join(f"-l{name}" for name in exercise.build.native)
+    words = [f'CFLAGS="{include} {" ".join(FLAGS)}"', f'LDFLAGS="-L$PWD -Wl,--no-as-needed {link} -Wl,-rpath,$PWD"']
+    build = ["bash", "-c", " ".join([*words, compile_it])]
+    return UsualWay("ffibuilder.compile + pytest", {}, build, find)
 
 
 WAYS: dict[str, Callable[[Exercise], UsualWay]] = {
