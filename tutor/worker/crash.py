@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
-import shutil
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.worker.channel import Crashed
 from tutor.worker.places import Place, learner_place
+from tutor.worker.symbols import split_place, symbol_lines
 
 _library: ctypes.CDLL | None = None
 _FAULTS = {signal.SIGSEGV: "Segmentation fault", signal.SIGABRT: "Aborted", signal.SIGBUS: "Bus error"}
@@ -70,23 +69,8 @@ def read_frames(report: Crashed, artifact: Artifact) -> list[Frame]:
 
 
 def _resolve(module: str, offsets: list[str]) -> list[Frame]:
-    if tool := shutil.which("addr2line"):
-        argv = [tool, "-f", "-i", "-C", "-e", module, *offsets]
-    elif tool := shutil.which("llvm-symbolizer"):
-        argv = [tool, "--output-style=GNU", "--functions=linkage", "-C", "-i", "-e", module, *offsets]
-    else:
-        return []
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    lines = done.stdout.splitlines()
-    return [_frame(module, name, place) for name, place in zip(lines[::2], lines[1::2], strict=False)]
-
-
-def _frame(module: str, function: str, place: str) -> Frame:
-    file, _, line = place.partition(" ")[0].rpartition(":")
-    return Frame(module, function, file, int(line) if line.isdigit() else 0)
+    lines = symbol_lines(module, offsets, functions=True)
+    return [Frame(module, name, *split_place(place)) for name, place in zip(lines[::2], lines[1::2], strict=False)]
 
 
 def crash_place(report: Crashed | None, artifact: Artifact) -> tuple[Place | None, str]:

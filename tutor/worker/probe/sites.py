@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable
 
 from tutor.core.protocol import Artifact
 from tutor.worker.places import Place, learner_place
+from tutor.worker.symbols import split_place, symbol_lines
 
 Site = tuple[int, int]
 NOWHERE: Site = (-1, 0)
@@ -30,22 +29,10 @@ def find_places(artifact: Artifact, sites: Iterable[Site]) -> dict[Site, Place]:
 
 def _symbolise(path: str, offsets: list[int]) -> list[list[tuple[str, int]]]:
     """(file, line) of each offset, innermost first; empty where no tool is there or it says nothing."""
-    addresses = [f"{offset:#x}" for offset in offsets]
-    if tool := shutil.which("addr2line"):
-        argv = [tool, "-a", "-i", "-e", path, *addresses]
-    elif tool := shutil.which("llvm-symbolizer"):
-        argv = [tool, "--output-style=GNU", "-a", "-i", "--no-functions", "-e", path, *addresses]
-    else:
-        return []
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
     groups: list[list[tuple[str, int]]] = []
-    for line in done.stdout.splitlines():
+    for line in symbol_lines(path, [f"{offset:#x}" for offset in offsets], functions=False):
         if re.fullmatch(r"0x[0-9a-f]+", line):
             groups.append([])
         elif groups:
-            file, _, number = line.partition(" ")[0].rpartition(":")
-            groups[-1].append((file, int(number) if number.isdigit() else 0))
+            groups[-1].append(split_place(line))
     return groups
