@@ -4,6 +4,7 @@
 #include "allocator.h"
 #include "ballast.h"
 #include "calls.h"
+#include "heap.h"
 #include "ledger.h"
 #include "objects.h"
 #include "table.h"
@@ -48,28 +49,29 @@ static int append(PyObject *list, PyObject *item) {
 typedef struct {
     const Block *block;
     PyObject *object;
-    Py_ssize_t held; /* by other survivors */
+    Py_ssize_t held;    /* by other survivors */
+    Py_ssize_t visible; /* all references that the collector sees, theirs included; -1: not looked at */
 } Survivor;
 
 static Survivor survivors[MAX_SURVIVORS];
 static int n_survivors;
 static Table places;
 
-static void collect_survivors(void) {
+static void collect_survivors(int all) {
     size_t n;
     const Block *blocks = allocator_blocks(&n);
     n_survivors = 0;
     table_clear(&places);
     for (size_t i = 0; i < n && n_survivors < MAX_SURVIVORS; i++) {
         const Block *block = &blocks[i];
-        if (!block->live || !block->site || block->call < 1) continue;
+        if (!block->live || (!block->site && !all) || block->call < 1) continue;
         PyObject *object =
             block->domain == DOMAIN_OBJ ? objects_in(block->block, block->bytes) : NULL;
         /* A freed object on a freelist has count 0. */
-        if (object && Py_REFCNT(object) <= 0) continue;
-        if (!object && !block->direct) continue;
+        if (object && (Py_REFCNT(object) <= 0 || (all && objects_immortal(object)))) continue;
+        if (!object && (!block->direct || !block->site)) continue;
         if (object && table_put(&places, object, n_survivors) != 0) continue;
-        survivors[n_survivors++] = (Survivor){block, object, 0};
+        survivors[n_survivors++] = (Survivor){block, object, 0, -1};
     }
 }
 
@@ -89,6 +91,20 @@ static void find_roots(void) {
     }
 }
 
+/* Whatever a container holds that somebody can reach is kept, not lost. */
+static int count_visible(void) {
+    static PyObject *objects[MAX_SURVIVORS];
+    static Py_ssize_t visible[MAX_SURVIVORS];
+    int n = 0;
+    for (int i = 0; i < n_survivors; i++)
+        if (survivors[i].object) objects[n++] = survivors[i].object;
+    if (n == 0) return 0;
+    if (heap_count(objects, n, visible) != 0) return -1;
+    for (int i = n_survivors - 1; i >= 0; i--)
+        if (survivors[i].object) survivors[i].visible = visible[--n];
+    return 0;
+}
+
 static PyObject *survivor_row(const Survivor *s) {
     const Block *b = s->block;
     return Py_BuildValue("(snNNsIi)", s->object ? Py_TYPE(s->object)->tp_name : "",
@@ -100,7 +116,7 @@ static PyObject *survivor_rows(void) {
     PyObject *rows = PyList_New(0);
     for (int i = 0; rows && i < n_survivors; i++) {
         const Survivor *s = &survivors[i];
-        if (s->object && s->held >= Py_REFCNT(s->object)) continue;
+        if (s->object && Py_MAX(s->held, s->visible) >= Py_REFCNT(s->object)) continue;
         if (append(rows, survivor_row(s)) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -116,7 +132,7 @@ static PyObject *series_of(const Watched *w, int calls) {
     return series;
 }
 
-/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name) of each object that changed. */
+/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name, kept) of each object that changed. */
 static PyObject *watched_rows(int calls) {
     Py_ssize_t n;
     const Watched *watched = ballast_rows(&n);
@@ -125,9 +141,9 @@ static PyObject *watched_rows(int calls) {
         const Watched *w = &watched[i];
         if (!w->gained && !w->owed && !w->buffers && i >= 8) continue;
         PyObject *row =
-            Py_BuildValue("(nNnnnNNs)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
+            Py_BuildValue("(nNnnnNNsn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
                           site_tuple(w->buffer_site), site_tuple(w->last_use),
-                          w->last_use ? name_of(w->last_call) : "");
+                          w->last_use ? name_of(w->last_call) : "", w->kept);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -174,9 +190,10 @@ static PyObject *failed_tuple(void) {
     return Py_BuildValue("(sN)", name_of(failed->call), site_tuple(failed->site));
 }
 
-PyObject *report_survey(const Survey *survey) {
-    collect_survivors();
+PyObject *report_survey(const Survey *survey, Survivors which) {
+    collect_survivors(which != SURVIVORS_OURS);
     find_roots();
+    if (which == SURVIVORS_UNSEEN && count_visible() != 0) return NULL;
     return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls,
                          "raised", survey->raised, "exception", survey->exception, "grown",
                          survey->grown, "watched", watched_rows(survey->calls), "survivors",

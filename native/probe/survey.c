@@ -72,7 +72,7 @@ PyObject *survey_calls(PyObject *module, PyObject *arguments) {
     seen.grown = calls > 1 ? (Py_ssize_t)(malloced() - before) : 0;
     ledger_keep(0);
     PyGC_Collect();
-    return report_survey(&seen);
+    return report_survey(&seen, SURVIVORS_OURS);
 }
 
 /* ---- exhume ---- */
