@@ -87,9 +87,23 @@ static int note_lasting(PyObject *objects) {
     return 0;
 }
 
-int ballast_open(PyObject *objects, int first, int explain) {
+static void settle(Watched *w, int lasting, int number) {
+    const Py_ssize_t now = outside(w) - BALLAST * (1 + w->extra);
+    w->outside = outside(w);
+    if (!lasting) {
+        w->extra = 0;
+    } else if (number > 0 && !objects_immortal(w->object)) {
+        w->gained = w->earlier = now - w->base;
+        if (number <= MAX_SERIES) w->series[number - 1] = w->gained;
+    } else {
+        w->base = now;
+    }
+}
+
+int ballast_open(PyObject *objects, int number, int explain) {
     Py_ssize_t n = Py_MIN(PyList_GET_SIZE(objects), MAX_WATCHED);
-    if (first) {
+    static PyObject *before[MAX_WATCHED];
+    if (number == 0) {
         memset(watched, 0, sizeof watched);
         n_watched = n;
         explaining = explain;
@@ -100,13 +114,15 @@ int ballast_open(PyObject *objects, int first, int explain) {
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         PyObject *object = PyList_GET_ITEM(objects, i);
         if (table_put(&places, object, (int32_t)i) != 0) return PyErr_NoMemory(), -1;
+        before[i] = number == 0 ? object : watched[i].object;
         watched[i].object = object;
         watched[i].earlier = watched[i].gained;
         watched[i].kept = -1;
         if (!objects_immortal(object)) Py_SET_REFCNT(object, Py_REFCNT(object) + BALLAST);
     }
     recount();
-    for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].outside = outside(&watched[i]);
+    for (Py_ssize_t i = 0; i < n_watched; i++)
+        settle(&watched[i], before[i] == watched[i].object, number);
     return 0;
 }
 
@@ -117,7 +133,10 @@ void ballast_close(void) {
         Py_ssize_t gained = w->gained - w->earlier;
         if (gained > 0 && explaining) note_gainer(w->object, (int)i, 0);
         /* What others still count on must not be freed, and an extra reference does no harm in a process that ends. */
-        if (gained >= 0) Py_SET_REFCNT(w->object, Py_REFCNT(w->object) - BALLAST);
+        if (gained < 0)
+            w->extra++;
+        else
+            Py_SET_REFCNT(w->object, Py_REFCNT(w->object) - BALLAST);
     }
     table_clear(&places);
 }

@@ -44,12 +44,11 @@ async def diagnose(question: Question, home: Home, launcher: Sequence[str] = ())
     _check(question.statement, "STATEMENT")
     if not question.statement.strip() or not ast.parse(question.statement).body:
         raise UsageError("there is no statement to examine", 'mltutor diagnose -s "import json" "json.loads(\'[1]\')"')
-    configure(home.cache, settings().compiler)
-    zygote = Zygote("bare", launcher, (), _preload)
+    worker = open_worker(home, launcher)
     try:
-        diagnosis = await _ask(zygote, question)
+        diagnosis = await ask(worker, question)
     finally:
-        await zygote.close()
+        await worker.close()
     if diagnosis.problem is not None:
         kind = UsageError if diagnosis.problem.kind == "usage" else EnvironmentMissing
         raise kind(diagnosis.problem.message, diagnosis.problem.remedy)
@@ -62,13 +61,20 @@ def sorted_findings(diagnosis: Diagnosis) -> list[int]:
     return sorted(range(len(findings)), key=lambda i: _WORST_FIRST[findings[i].finding.severity])
 
 
-async def _ask(zygote: Zygote, question: Question) -> Diagnosis:
+def open_worker(home: Home, launcher: Sequence[str] = ()) -> Zygote:
+    """A worker that imports nothing of its own and has the probe; it starts with the first question."""
+    configure(home.cache, settings().compiler)
+    return Zygote("bare", launcher, (), _preload)
+
+
+async def ask(worker: Zygote, question: Question) -> Diagnosis:
+    """The answer to one of several questions, with its `problem` where nothing was examined."""
     limits = p.Limits(seconds=max(300.0, 20 * question.seconds), rss_bytes=question.memory * _MIB, output_bytes=_MIB)
     request = p.Diagnose(
-        zygote.next_id(), question.statement, question.setup, question.seconds, question.faults, limits
+        worker.next_id(), question.statement, question.setup, question.seconds, question.faults, limits
     )
     found: Diagnosis | None = None
-    async for reply in zygote.request(request):
+    async for reply in worker.request(request):
         if isinstance(reply, p.Diagnosed):
             found = reply.diagnosis
         if isinstance(reply, p.Done) and found is None:
