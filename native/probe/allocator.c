@@ -56,12 +56,12 @@ static void note_taken(void *block, size_t bytes, BlockDomain domain) {
     /* All are noted, also those without a target on the stack: an address that is used again must not keep its past. */
     if (table_put(&places, block, at) == 0)
         blocks[at] = (Block){.block = block,
-                                     .bytes = bytes,
-                                     .site = frames_innermost(),
-                                     .call = current,
-                                     .domain = domain,
-                                     .live = 1,
-                                     .direct = (uint8_t)direct};
+                             .bytes = bytes,
+                             .site = frames_innermost(),
+                             .call = current,
+                             .domain = domain,
+                             .live = 1,
+                             .direct = (uint8_t)direct};
     inside = 0;
 }
 
@@ -96,8 +96,7 @@ static void *hook_realloc(void *context, void *old, size_t n) {
     if (block && !inside && (tracking || known)) {
         note_taken(block, n, (BlockDomain)(real - original));
         Block *moved = find(block);
-        if (known && moved)
-            moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
+        if (known && moved) moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
     }
     return block;
 }
@@ -115,8 +114,7 @@ static void hook_free(void *context, void *block) {
 }
 
 void allocator_install(void) {
-    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
-                                                   PYMEM_DOMAIN_OBJ};
+    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ};
     if (installed) return;
     installed = 1;
     for (int i = DOMAIN_MEM; i <= DOMAIN_OBJ; i++) {

@@ -44,8 +44,7 @@ static void *make_stub(int index) {
 
 static int open_pool(void) {
     if (!pool) {
-        void *memory =
-            mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) return -1;
         pool = memory;
     }

@@ -15,8 +15,7 @@ static Py_ssize_t n_watched;
 static Table places; /* object -> index into watched */
 
 static int is_program(PyObject *o) {
-    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) ||
-           PyCFunction_Check(o);
+    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) || PyCFunction_Check(o);
 }
 
 static void traverse(PyObject *object, visitproc visit) {
@@ -82,8 +81,7 @@ static int note_lasting(PyObject *objects) {
     n_gainers = 0;
     if (heap_count(items, n, visible) != 0) return -1;
     for (Py_ssize_t i = 0; i < n; i++)
-        if (!objects_immortal(items[i]))
-            note_gainer(items[i], (int)i, Py_REFCNT(items[i]) - visible[i]);
+        if (!objects_immortal(items[i])) note_gainer(items[i], (int)i, Py_REFCNT(items[i]) - visible[i]);
     return 0;
 }
 
@@ -121,8 +119,7 @@ int ballast_open(PyObject *objects, int number, int explain) {
         if (!objects_immortal(object)) Py_SET_REFCNT(object, Py_REFCNT(object) + BALLAST);
     }
     recount();
-    for (Py_ssize_t i = 0; i < n_watched; i++)
-        settle(&watched[i], before[i] == watched[i].object, number);
+    for (Py_ssize_t i = 0; i < n_watched; i++) settle(&watched[i], before[i] == watched[i].object, number);
     return 0;
 }
 
@@ -165,10 +162,8 @@ static int walk_result(PyObject *object, void *unused) {
     (void)unused;
     if (index) {
         watched[*index].held++;
-    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH &&
-               Py_REFCNT(object) == 1 &&
-               (PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
-                PyDict_CheckExact(object))) {
+    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH && Py_REFCNT(object) == 1 &&
+               (PyList_CheckExact(object) || PyTuple_CheckExact(object) || PyDict_CheckExact(object))) {
         /* Only plain containers that nobody else holds: others may lead to anything, also back to the caller, and what
          * they keep from earlier calls has its references from there. */
         if (table_put(&seen, object, 1) == 0) fresh[n_fresh++] = object;
@@ -187,8 +182,7 @@ void ballast_result(PyObject *result) {
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         Watched *w = &watched[i];
         Py_ssize_t gained = outside(w) - w->outside - (w->gained - w->earlier);
-        if (w->held > 0 && gained < w->held && !objects_immortal(w->object))
-            w->owed += w->held - Py_MAX(gained, 0);
+        if (w->held > 0 && gained < w->held && !objects_immortal(w->object)) w->owed += w->held - Py_MAX(gained, 0);
     }
 }
 

@@ -16,9 +16,8 @@ static int n_hidden;
 static int visit(PyObject *object, void *unused) {
     int32_t *index = table_find(&wanted, object);
     if (index) numbers[*index]++;
-    if (object && n_hidden < MAX_HIDDEN && PyObject_IS_GC(object) &&
-        !PyObject_GC_IsTracked(object) && !table_find(&seen, object) &&
-        table_put(&seen, object, 1) == 0)
+    if (object && n_hidden < MAX_HIDDEN && PyObject_IS_GC(object) && !PyObject_GC_IsTracked(object) &&
+        !table_find(&seen, object) && table_put(&seen, object, 1) == 0)
         hidden[n_hidden++] = object;
     return (void)unused, 0;
 }

@@ -80,17 +80,14 @@ static PyMethodDef methods[] = {
     {"rounds_gil", rounds_gil, METH_VARARGS,
      "rounds_gil(prepare, calls) -> dict as of intervals(); longest_held_ns is that of the "
      "quickest call."},
-    {"entered", rounds_entered, METH_O,
-     "entered(prepare) -> numbers of the targets whose code one call runs through."},
+    {"entered", rounds_entered, METH_O, "entered(prepare) -> numbers of the targets whose code one call runs through."},
     {"entries", names_entries, METH_O,
      "entries(object) -> [(name, address)] of the C functions behind a builtin, a method, a type."},
     {"locate", names_locate, METH_O, "locate(address) -> (path, offset) or None."},
     {"function_at", names_function_at, METH_VARARGS,
      "function_at(target, offset) -> (address of its begin, exported name); (0, \"\") if unknown."},
-    {"is_tracked", is_tracked, METH_O,
-     "is_tracked(address) -> bool: whether the collector tracks the object there."},
-    {"clear", clear, METH_O,
-     "clear(object) -> bool: run its tp_clear; False when its type has none."},
+    {"is_tracked", is_tracked, METH_O, "is_tracked(address) -> bool: whether the collector tracks the object there."},
+    {"clear", clear, METH_O, "clear(object) -> bool: run its tp_clear; False when its type has none."},
     {NULL, NULL, 0, NULL},
 };
 

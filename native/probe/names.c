@@ -23,11 +23,11 @@ static int add_type(PyObject *list, const PyTypeObject *type) {
         const char *name;
         void *function;
     } slots[] = {
-        {"__new__", (void *)type->tp_new},         {"__init__", (void *)type->tp_init},
-        {"__del__", (void *)type->tp_dealloc},     {"__repr__", (void *)type->tp_repr},
-        {"__str__", (void *)type->tp_str},         {"__call__", (void *)type->tp_call},
-        {"__hash__", (void *)type->tp_hash},       {"__iter__", (void *)type->tp_iter},
-        {"__next__", (void *)type->tp_iternext},   {"__getattribute__", (void *)type->tp_getattro},
+        {"__new__", (void *)type->tp_new},          {"__init__", (void *)type->tp_init},
+        {"__del__", (void *)type->tp_dealloc},      {"__repr__", (void *)type->tp_repr},
+        {"__str__", (void *)type->tp_str},          {"__call__", (void *)type->tp_call},
+        {"__hash__", (void *)type->tp_hash},        {"__iter__", (void *)type->tp_iter},
+        {"__next__", (void *)type->tp_iternext},    {"__getattribute__", (void *)type->tp_getattro},
         {"__setattr__", (void *)type->tp_setattro}, {"__eq__", (void *)type->tp_richcompare},
     };
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
@@ -72,10 +72,8 @@ PyObject *names_locate(PyObject *module, PyObject *address) {
     struct link_map *library = NULL;
     (void)module;
     if (!place && PyErr_Occurred()) return NULL;
-    if (!place || !dladdr1(place, &info, (void **)&library, RTLD_DL_LINKMAP) || !library)
-        Py_RETURN_NONE;
-    return Py_BuildValue("(sK)", library->l_name,
-                         (unsigned long long)((uintptr_t)place - library->l_addr));
+    if (!place || !dladdr1(place, &info, (void **)&library, RTLD_DL_LINKMAP) || !library) Py_RETURN_NONE;
+    return Py_BuildValue("(sK)", library->l_name, (unsigned long long)((uintptr_t)place - library->l_addr));
 }
 
 PyObject *names_function_at(PyObject *module, PyObject *args) {
@@ -90,6 +88,5 @@ PyObject *names_function_at(PyObject *module, PyObject *args) {
     void *start = address ? _Unwind_FindEnclosingFunction((void *)(address + 1)) : NULL;
     if (!start) return Py_BuildValue("(is)", 0, "");
     int exported = dladdr(start, &info) && info.dli_saddr == start && info.dli_sname;
-    return Py_BuildValue("(Ks)", (unsigned long long)(uintptr_t)start,
-                         exported ? info.dli_sname : "");
+    return Py_BuildValue("(Ks)", (unsigned long long)(uintptr_t)start, exported ? info.dli_sname : "");
 }

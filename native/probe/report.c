@@ -19,8 +19,7 @@ void report_exception(char *text, size_t size) {
     if (!text[0]) {
         PyObject *said = value ? PyObject_Str(value) : NULL;
         const char *words = said ? PyUnicode_AsUTF8(said) : NULL;
-        PyOS_snprintf(text, size, "%s: %s", type ? ((PyTypeObject *)type)->tp_name : "NULL",
-                      words ? words : "");
+        PyOS_snprintf(text, size, "%s: %s", type ? ((PyTypeObject *)type)->tp_name : "NULL", words ? words : "");
         Py_XDECREF(said);
         PyErr_Clear();
     }
@@ -65,8 +64,7 @@ static void collect_survivors(int all) {
     for (size_t i = 0; i < n && n_survivors < MAX_SURVIVORS; i++) {
         const Block *block = &blocks[i];
         if (!block->live || (!block->site && !all) || block->call < 1) continue;
-        PyObject *object =
-            block->domain == DOMAIN_OBJ ? objects_in(block->block, block->bytes) : NULL;
+        PyObject *object = block->domain == DOMAIN_OBJ ? objects_in(block->block, block->bytes) : NULL;
         /* A freed object on a freelist has count 0. */
         if (object && (Py_REFCNT(object) <= 0 || (all && objects_immortal(object)))) continue;
         if (!object && (!block->direct || !block->site)) continue;
@@ -85,8 +83,7 @@ static int visit_survivor(PyObject *object, void *unused) {
 static void find_roots(void) {
     for (int i = 0; i < n_survivors; i++) {
         PyObject *object = survivors[i].object;
-        if (object && PyObject_IS_GC(object) && Py_TYPE(object)->tp_traverse &&
-            !PyType_Check(object))
+        if (object && PyObject_IS_GC(object) && Py_TYPE(object)->tp_traverse && !PyType_Check(object))
             Py_TYPE(object)->tp_traverse(object, visit_survivor, NULL);
     }
 }
@@ -107,9 +104,9 @@ static int count_visible(void) {
 
 static PyObject *survivor_row(const Survivor *s) {
     const Block *b = s->block;
-    return Py_BuildValue("(snNNsIi)", s->object ? Py_TYPE(s->object)->tp_name : "",
-                         (Py_ssize_t)b->bytes, site_tuple(b->site), site_tuple(b->last_use),
-                         b->last_use ? name_of(b->last_call) : "", b->call, (int)b->domain);
+    return Py_BuildValue("(snNNsIi)", s->object ? Py_TYPE(s->object)->tp_name : "", (Py_ssize_t)b->bytes,
+                         site_tuple(b->site), site_tuple(b->last_use), b->last_use ? name_of(b->last_call) : "",
+                         b->call, (int)b->domain);
 }
 
 static PyObject *survivor_rows(void) {
@@ -127,8 +124,7 @@ static PyObject *survivor_rows(void) {
 static PyObject *series_of(const Watched *w, int calls) {
     int n = calls < MAX_SERIES ? calls : MAX_SERIES;
     PyObject *series = PyList_New(n);
-    for (int i = 0; series && i < n; i++)
-        PyList_SET_ITEM(series, i, PyLong_FromSsize_t(w->series[i]));
+    for (int i = 0; series && i < n; i++) PyList_SET_ITEM(series, i, PyLong_FromSsize_t(w->series[i]));
     return series;
 }
 
@@ -140,10 +136,9 @@ static PyObject *watched_rows(int calls) {
     for (Py_ssize_t i = 0; rows && i < n; i++) {
         const Watched *w = &watched[i];
         if (!w->gained && !w->owed && !w->buffers && i >= 8) continue;
-        PyObject *row =
-            Py_BuildValue("(nNnnnNNsn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
-                          site_tuple(w->buffer_site), site_tuple(w->last_use),
-                          w->last_use ? name_of(w->last_call) : "", w->kept);
+        PyObject *row = Py_BuildValue("(nNnnnNNsn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
+                                      site_tuple(w->buffer_site), site_tuple(w->last_use),
+                                      w->last_use ? name_of(w->last_call) : "", w->kept);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -155,8 +150,7 @@ static PyObject *ledger_list(void) {
     PyObject *rows = PyList_New(0);
     for (size_t i = 0; rows && i < n; i++) {
         if (!ledger[i].block || ledger[i].call < 1 || !ledger[i].site) continue;
-        PyObject *row = Py_BuildValue("(nNI)", (Py_ssize_t)ledger[i].bytes,
-                                      site_tuple(ledger[i].site), ledger[i].call);
+        PyObject *row = Py_BuildValue("(nNI)", (Py_ssize_t)ledger[i].bytes, site_tuple(ledger[i].site), ledger[i].call);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -167,8 +161,7 @@ static PyObject *without_gil_rows(void) {
     for (int i = 0; rows && i < calls_count(); i++) {
         const ApiCall *call = calls_get(i);
         if (!call->without_gil) continue;
-        PyObject *row = Py_BuildValue("(sKN)", call->name, call->without_gil,
-                                      site_tuple(call->first_without_gil));
+        PyObject *row = Py_BuildValue("(sKN)", call->name, call->without_gil, site_tuple(call->first_without_gil));
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -179,8 +172,7 @@ static PyObject *log_rows(void) {
     const LogEntry *log = calls_log(&n);
     PyObject *rows = PyList_New(0);
     for (long i = 0; rows && i < n; i++)
-        if (append(rows, Py_BuildValue("(sN)", name_of(log[i].call), site_tuple(log[i].site))) != 0)
-            Py_CLEAR(rows);
+        if (append(rows, Py_BuildValue("(sN)", name_of(log[i].call), site_tuple(log[i].site))) != 0) Py_CLEAR(rows);
     return rows;
 }
 
@@ -194,20 +186,17 @@ PyObject *report_survey(const Survey *survey, Survivors which) {
     collect_survivors(which != SURVIVORS_OURS);
     find_roots();
     if (which == SURVIVORS_UNSEEN && count_visible() != 0) return NULL;
-    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls,
-                         "raised", survey->raised, "exception", survey->exception, "grown",
-                         survey->grown, "watched", watched_rows(survey->calls), "survivors",
-                         survivor_rows(), "ledger", ledger_list(), "without_gil",
-                         without_gil_rows(), "log", log_rows(), "failed", failed_tuple());
+    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls, "raised", survey->raised,
+                         "exception", survey->exception, "grown", survey->grown, "watched", watched_rows(survey->calls),
+                         "survivors", survivor_rows(), "ledger", ledger_list(), "without_gil", without_gil_rows(),
+                         "log", log_rows(), "failed", failed_tuple());
 }
 
 PyObject *report_freed(const char *exception) {
     const ZombieUse *use = zombie_use();
     PyObject *without = without_gil_rows();
     if (!use->found)
-        return Py_BuildValue("{s:s,s:N,s:O}", "exception", exception, "without_gil", without, "use",
-                             Py_None);
-    return Py_BuildValue("{s:s,s:N,s:(ssNNN)}", "exception", exception, "without_gil", without,
-                         "use", use->type, use->how, site_tuple(use->taken), site_tuple(use->freed),
-                         site_tuple(use->used));
+        return Py_BuildValue("{s:s,s:N,s:O}", "exception", exception, "without_gil", without, "use", Py_None);
+    return Py_BuildValue("{s:s,s:N,s:(ssNNN)}", "exception", exception, "without_gil", without, "use", use->type,
+                         use->how, site_tuple(use->taken), site_tuple(use->freed), site_tuple(use->used));
 }
