@@ -240,7 +240,10 @@ def _callables(name: str, owners: list[str], limit: int) -> tuple[str, dict[str,
 
 def _members(owner: Any) -> Iterator[str]:
     for name in sorted(dir(owner)):
-        value = getattr(owner, name, None)
+        try:
+            value = getattr(owner, name)
+        except Exception:  # noqa: BLE001 - a property that does not apply
+            continue
         error = isinstance(value, type) and issubclass(value, BaseException)
         if name[0] != "_" and callable(value) and name not in LEFT_OUT and not error:
             yield name

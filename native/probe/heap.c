@@ -52,3 +52,15 @@ int heap_count(PyObject *const *objects, Py_ssize_t n, Py_ssize_t *counts) {
     Py_DECREF(all);
     return 0;
 }
+
+PyObject *heap_refcounts(PyObject *module, PyObject *args) {
+    PyObject *objects;
+    Py_buffer out;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!w*", &PyList_Type, &objects, &out)) return NULL;
+    Py_ssize_t n = Py_MIN(PyList_GET_SIZE(objects), out.len / (Py_ssize_t)sizeof(Py_ssize_t));
+    Py_ssize_t *counts = out.buf;
+    for (Py_ssize_t i = 0; i < n; i++) counts[i] = Py_REFCNT(PyList_GET_ITEM(objects, i));
+    PyBuffer_Release(&out);
+    return PyLong_FromSsize_t(n);
+}

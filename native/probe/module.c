@@ -4,6 +4,7 @@
 #include "attach.h"
 #include "calls.h"
 #include "guardbuffer.h"
+#include "heap.h"
 #include "names.h"
 #include "objects.h"
 #include "rounds.h"
@@ -86,6 +87,8 @@ static PyMethodDef methods[] = {
     {"locate", names_locate, METH_O, "locate(address) -> (path, offset) or None."},
     {"function_at", names_function_at, METH_VARARGS,
      "function_at(target, offset) -> (address of its begin, exported name); (0, \"\") if unknown."},
+    {"refcounts", heap_refcounts, METH_VARARGS,
+     "refcounts(objects, buffer) -> int: their counts as 8 bytes each, into a writable buffer."},
     {"is_tracked", is_tracked, METH_O, "is_tracked(address) -> bool: whether the collector tracks the object there."},
     {"clear", clear, METH_O, "clear(object) -> bool: run its tp_clear; False when its type has none."},
     {NULL, NULL, 0, NULL},

@@ -1,4 +1,4 @@
-"""`diagnose` on planted extensions: each defect by its code and place, clean twins silent, and nothing takes it down."""
+"""`diagnose` on planted extensions: each defect by its code and place, clean twins silent; nothing takes it down."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code
     ],
 )
 def test_what_is_kept_on_purpose_is_no_leak(asker: Asker, statement: str) -> None:
-    more = "import functools\nkept = {}\nmemo = functools.lru_cache(None)(lambda text: [text])\nholder = defects.Good(None)\n"
-    diagnosis = asker(statement, setup=SETUP + more)
+    more = "import functools\nkept = {}\nmemo = functools.lru_cache(None)(lambda text: [text])\n"
+    diagnosis = asker(statement, setup=f"{SETUP}{more}holder = defects.Good(None)\n")
     assert (diagnosis.problem, diagnosis.findings) == (None, ())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutor.worker.linux import libc
+from tutor.worker.probe import library
 from tutor.worker.probe.forked import Reply, run_forked
 from tutor.worker.statement.source import Subject
 
@@ -18,7 +20,7 @@ _SECONDS = 0.05  # of the smallest run
 _FEWEST, _MOST = 8, 250
 _LEAST_BYTES, _LEAST_TOTAL = 7.5, 2048
 _LEAST_BLOCKS = 0.45
-_HEAPTYPE = 1 << 9
+_MOST_ROWS = 3
 _TOO_LONG = "it takes too long for many calls"
 
 
@@ -31,11 +33,14 @@ class _Mallinfo(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Growth a call. `types`: references to heap types, by name. unknown: why this means nothing; empty as a rule."""
+    """Growth a call. `references`: (object, its type, gained) of objects that were there before.
+
+    unknown: why this means nothing; empty as a rule.
+    """
 
     bytes: float = 0.0
     blocks: float = 0.0
-    types: tuple[tuple[str, float], ...] = ()
+    references: tuple[tuple[str, str, float], ...] = ()
     unknown: str = _TOO_LONG
 
     @property
@@ -44,7 +49,7 @@ class Books:
         return self.bytes > 0 or self.blocks > 0 or bool(self.unknown)
 
 
-def keep_books(whole: Subject, clear: Callable[[], None], kinds: dict[str, type], once: float, seconds: float) -> Books:
+def keep_books(whole: Subject, clear: Callable[[], None], once: float, seconds: float) -> Books:
     """Run the statement in three forks, N, 4 N and 8 N times; what is kept must grow alike between them.
 
     Each fork drops the user's names before it counts, so what a parser or a list of theirs holds is no growth; and all
@@ -52,16 +57,20 @@ def keep_books(whole: Subject, clear: Callable[[], None], kinds: dict[str, type]
     """
     number = max(_FEWEST, min(_MOST, int(_SECONDS / max(once, 1e-7))))
     counts = (number, 4 * number, 8 * number)
-    replies = [run_forked(lambda n=n: _run(whole, clear, kinds, n), seconds) for n in counts]  # type: ignore[misc]
+    census = Census(len(counts))
+    replies = [
+        run_forked(lambda n=n, i=i: _run(whole, clear, n, lambda: census.take(i)), seconds)  # type: ignore[misc]
+        for i, n in enumerate(counts)
+    ]
     bad = next((reply for reply in replies if reply.value is None), None)
     if bad is not None:
         return Books(
             unknown=bad.error or ("it crashes when called often" if bad.signal and not bad.late else _TOO_LONG)
         )
-    return _compare(counts, replies, sorted(kinds))
+    return _compare(counts, replies, census)
 
 
-def _run(whole: Subject, clear: Callable[[], None], kinds: dict[str, type], number: int) -> list[Any]:
+def _run(whole: Subject, clear: Callable[[], None], number: int, take: Callable[[], None]) -> list[int]:
     function, _, _ = whole.make()
     for _ in range(number):
         _call(function)
@@ -72,7 +81,8 @@ def _run(whole: Subject, clear: Callable[[], None], kinds: dict[str, type], numb
     blocks = sys.getallocatedblocks()
     libc.mallinfo2.restype = _Mallinfo
     info = libc.mallinfo2()
-    return [info.uordblks + info.hblkhd, blocks, *(sys.getrefcount(kinds[name]) for name in sorted(kinds))]
+    take()
+    return [info.uordblks + info.hblkhd, blocks]
 
 
 def _call(function: Callable[..., Any]) -> None:
@@ -82,29 +92,70 @@ def _call(function: Callable[..., Any]) -> None:
         return
 
 
-def _compare(counts: tuple[int, int, int], replies: list[Reply], names: list[str]) -> Books:
+def _compare(counts: tuple[int, int, int], replies: list[Reply], census: Census) -> Books:
     small, middle, large = (reply.value for reply in replies)
     steps = (counts[1] - counts[0], counts[2] - counts[1])
     slopes = [((m - s) / steps[0], (b - m) / steps[1], b - s) for s, m, b in zip(small, middle, large, strict=True)]
     kept = slopes[0][1] if _alike(*slopes[0][:2], _LEAST_BYTES) and slopes[0][2] >= _LEAST_TOTAL else 0.0
     blocks = slopes[1][1] if _alike(*slopes[1][:2], _LEAST_BLOCKS) else 0.0
-    types = [(name, slope[1]) for name, slope in zip(names, slopes[2:], strict=True) if _alike(*slope[:2], 0.9)]
-    return Books(round(kept, 1), round(blocks, 2), tuple(types), "" if counts[0] > _FEWEST else _TOO_LONG)
+    return Books(round(kept, 1), round(blocks, 2), census.gained(steps), "" if counts[0] > _FEWEST else _TOO_LONG)
 
 
 def _alike(first: float, second: float, least: float) -> bool:
     return min(first, second) >= least and max(first, second) <= 1.25 * min(first, second) + least / 4
 
 
-def heap_types(paths: set[str]) -> dict[str, type]:
-    """Types made at run time that the modules of these libraries define, by their name."""
-    found: dict[str, type] = {}
-    for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) in paths:
-            for value in list(vars(module).values()):
-                if isinstance(value, type) and value.__flags__ & _HEAPTYPE and value.__module__ == module.__name__:
-                    found[f"{value.__module__}.{value.__qualname__}"] = value
-    return found
+class Census:
+    """The reference counts of all objects that are there before the forks, each of which takes its own.
+
+    Where nothing new is kept, and yet an old object has the more references the more often it ran, they are lost.
+    """
+
+    def __init__(self, runs: int) -> None:
+        gc.unfreeze()
+        found = {id(value): value for value in gc.get_objects()}
+        for value in gc.get_referents(*found.values()):
+            found.setdefault(id(value), value)
+        self._objects = [*found.values(), *_numpy_types()]
+        self._size = 8 * len(self._objects)
+        self._counts = mmap.mmap(-1, max(1, runs * self._size))
+
+    def take(self, run: int) -> None:
+        """In a fork: what the counts are now; the memory is shared with the parent."""
+        start = run * self._size
+        with memoryview(self._counts) as view, view[start : start + self._size] as part:
+            library.probe().refcounts(self._objects, part)
+
+    def gained(self, steps: tuple[int, int]) -> tuple[tuple[str, str, float], ...]:
+        """(what, its type, references a call) of those that gain or lose alike between the runs, most first."""
+        with memoryview(self._counts) as raw, raw.cast("q") as counts:
+            number = len(self._objects)
+            found = []
+            for i, value in enumerate(self._objects):
+                first = counts[number + i] - counts[i]
+                second = counts[2 * number + i] - counts[number + i]
+                if first and second and _in_step(first / steps[0], second / steps[1]):
+                    found.append((_describe(value), type(value).__name__, round(second / steps[1], 2)))
+        return tuple(sorted(found, key=lambda row: -abs(row[2]))[:_MOST_ROWS])
+
+
+def _numpy_types() -> list[Any]:
+    """The dtypes that numpy itself is made of: no container holds them, and each array refers to one."""
+    numpy = sys.modules.get("numpy")
+    kinds = getattr(numpy, "sctypeDict", {}) if numpy is not None else {}
+    return list({id(made): made for kind in set(kinds.values()) if (made := numpy.dtype(kind))}.values())  # type: ignore[union-attr]
+
+
+def _in_step(first: float, second: float) -> bool:
+    return abs(first) >= 0.9 and abs(second) >= 0.9 and abs(first - second) <= 0.05 * abs(second)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return repr(value)[:40]
+    return str(getattr(value, "__qualname__", "") or getattr(value, "__name__", "") or f"a {type(value).__name__}")[:40]
 
 
 def time_once(function: Callable[..., Any]) -> float:

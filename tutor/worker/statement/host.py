@@ -21,6 +21,7 @@ from tutor.worker.statement.source import Subject
 
 _SLOWER = 200  # under watch, at most
 _CONTRACT = "SystemError"
+_LEAKS = ("ref-leak", "memory-leak", "buffer-not-released", "ref-underflow", "borrowed-return")
 # Memory that is broken: what comes later would only crash.
 _BROKEN = ("use-after-free", "crash", "ref-underflow", "borrowed-return")
 
@@ -128,7 +129,7 @@ class Host:
             )
         self._channel.send("libraries", entered)
         attached = libraries.attach_all([*entered, *libraries.bundled_libraries()])
-        kept = self._books(whole, attached)
+        kept = self._books(whole)
         looker = Looker(Names(attached), _nothing, kept, self._seconds)
         subjects = [*calls]
         if not calls or not source.only_calls(self._request.statement):
@@ -139,11 +140,11 @@ class Host:
         self._conclude(looker, whole, kept)
         return None
 
-    def _books(self, whole: Subject, attached: list[str]) -> books.Books:
+    def _books(self, whole: Subject) -> books.Books:
         reply = run_forked(lambda: books.time_once(whole.make()[0]), self._seconds)
         once = float(reply.value) if reply.value is not None else 1.0
         self._seconds = max(self._seconds, min(60.0, once * _SLOWER))
-        kept = books.keep_books(whole, _nothing, books.heap_types(set(attached)), once, self._seconds)
+        kept = books.keep_books(whole, _nothing, once, self._seconds)
         self._channel.send("pass", Pass("books", whole.label, kept.unknown))
         return kept
 
@@ -177,14 +178,10 @@ class Host:
 
     def _conclude(self, looker: Looker, whole: Subject, kept: books.Books) -> None:
         """What the books say of growth that no pass has named."""
-        leaks = [f for f in self._found if f.finding.code in ("ref-leak", "memory-leak", "buffer-not-released")]
+        leaks = [f for f in self._found if f.finding.code in _LEAKS]
         if not leaks:
-            for name, slope in kept.types:
-                text = f"{name}: every object that dies leaves {slope:g} references to its type behind"
-                self._tell(NativeFinding(Finding("type-leak", text, type=name, per_call=round(slope, 2)), whole.label))
-            if not kept.unknown and not kept.types:
-                for finding in unattributed(kept, whole, None):
-                    self._tell(finding)
+            for finding in unattributed(kept, whole):
+                self._tell(finding)
 
     def _tell(self, finding: NativeFinding) -> None:
         """Once each: the whole statement shows again what its calls have shown."""

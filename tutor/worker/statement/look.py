@@ -171,12 +171,24 @@ def _why(reply: Reply) -> str:
     return "the process ended itself" if reply.error == LEFT else reply.error or "it died"
 
 
-def unattributed(books: Books, subject: Subject, place: NativePlace | None) -> list[NativeFinding]:
-    """Findings from the books alone, for what none of the watched libraries allocated itself."""
-    found = []
+def unattributed(books: Books, subject: Subject) -> list[NativeFinding]:
+    """Findings from the books alone, for what no other pass has named."""
+    found: list[Finding] = []
+    if books.unknown:
+        return []
     if books.blocks:
         text = f"Keeps {books.blocks:g} blocks of Python's memory a call, {books.bytes:g} bytes of malloc's"
-        found.append(Finding("memory-leak", text, per_call=books.blocks))
+        found = [Finding("memory-leak", text, per_call=books.blocks)]
     elif books.bytes:
-        found.append(Finding("memory-leak", f"Keeps {books.bytes:g} bytes a call, from malloc", per_call=books.bytes))
-    return [NativeFinding(finding, subject.label, place) for finding in found]
+        found = [Finding("memory-leak", f"Keeps {books.bytes:g} bytes a call, from malloc", per_call=books.bytes)]
+    if not books.blocks and not books.bytes:
+        found = [_lost(*row) for row in books.references]
+    return [NativeFinding(finding, subject.label) for finding in found]
+
+
+def _lost(what: str, kind: str, per_call: float) -> Finding:
+    count = f"{abs(per_call):g} reference{'s' * (abs(per_call) != 1)} a call"
+    if per_call < 0:
+        return Finding("ref-underflow", f"{what} ({kind}) loses {count}", type=kind, per_call=per_call)
+    code = "type-leak" if kind == "type" or kind.endswith("Meta") else "ref-leak"
+    return Finding(code, f"{what} ({kind}) gains {count}", type=kind, per_call=per_call)
