@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,6 +96,8 @@ def _check(text: str, what: str) -> None:
 
 async def _preload() -> p.Warm:
     """The crash handler and the probe; without the probe there is nothing to do."""
+    if platform.machine() != "x86_64" or not sys.platform.startswith("linux"):
+        raise EnvironmentMissing("not checked here: the probe works on x86-64 Linux only", "run it on such a machine")
     paths = [await _built(build_probe(), needed=True), await _built(build_native("crash"), needed=False)]
     return p.Warm(0, preload=tuple(path for path in paths if path))
 

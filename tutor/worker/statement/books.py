@@ -31,6 +31,10 @@ class _Mallinfo(ctypes.Structure):
     ]
 
 
+# (object, its type, references a call)
+Gained = tuple[tuple[str, str, float], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """Growth a call. `references`: (object, its type, gained) of objects that were there before.
@@ -40,7 +44,7 @@ class Books:
 
     bytes: float = 0.0
     blocks: float = 0.0
-    references: tuple[tuple[str, str, float], ...] = ()
+    references: Gained = ()
     unknown: str = _TOO_LONG
 
     @property
@@ -62,12 +66,14 @@ def keep_books(whole: Subject, clear: Callable[[], None], once: float, seconds: 
         run_forked(lambda n=n, i=i: _run(whole, clear, n, lambda: census.take(i)), seconds)  # type: ignore[misc]
         for i, n in enumerate(counts)
     ]
+    gained = census.gained((counts[1] - counts[0], counts[2] - counts[1]))
+    census.forget()
     bad = next((reply for reply in replies if reply.value is None), None)
     if bad is not None:
         return Books(
             unknown=bad.error or ("it crashes when called often" if bad.signal and not bad.late else _TOO_LONG)
         )
-    return _compare(counts, replies, census)
+    return _compare(counts, replies, gained)
 
 
 def _run(whole: Subject, clear: Callable[[], None], number: int, take: Callable[[], None]) -> list[int]:
@@ -92,13 +98,13 @@ def _call(function: Callable[..., Any]) -> None:
         return
 
 
-def _compare(counts: tuple[int, int, int], replies: list[Reply], census: Census) -> Books:
+def _compare(counts: tuple[int, int, int], replies: list[Reply], gained: Gained) -> Books:
     small, middle, large = (reply.value for reply in replies)
     steps = (counts[1] - counts[0], counts[2] - counts[1])
     slopes = [((m - s) / steps[0], (b - m) / steps[1], b - s) for s, m, b in zip(small, middle, large, strict=True)]
     kept = slopes[0][1] if _alike(*slopes[0][:2], _LEAST_BYTES) and slopes[0][2] >= _LEAST_TOTAL else 0.0
     blocks = slopes[1][1] if _alike(*slopes[1][:2], _LEAST_BLOCKS) else 0.0
-    return Books(round(kept, 1), round(blocks, 2), census.gained(steps), "" if counts[0] > _FEWEST else _TOO_LONG)
+    return Books(round(kept, 1), round(blocks, 2), gained, "" if counts[0] > _FEWEST else _TOO_LONG)
 
 
 def _alike(first: float, second: float, least: float) -> bool:
@@ -126,7 +132,7 @@ class Census:
         with memoryview(self._counts) as view, view[start : start + self._size] as part:
             library.probe().refcounts(self._objects, part)
 
-    def gained(self, steps: tuple[int, int]) -> tuple[tuple[str, str, float], ...]:
+    def gained(self, steps: tuple[int, int]) -> Gained:
         """(what, its type, references a call) of those that gain or lose alike between the runs, most first."""
         with memoryview(self._counts) as raw, raw.cast("q") as counts:
             number = len(self._objects)
@@ -135,8 +141,18 @@ class Census:
                 first = counts[number + i] - counts[i]
                 second = counts[2 * number + i] - counts[number + i]
                 if first and second and _in_step(first / steps[0], second / steps[1]):
-                    found.append((_describe(value), type(value).__name__, round(second / steps[1], 2)))
+                    found.append(
+                        (
+                            _describe(value),
+                            "type" if isinstance(value, type) else type(value).__name__,
+                            round(second / steps[1], 2),
+                        )
+                    )
         return tuple(sorted(found, key=lambda row: -abs(row[2]))[:_MOST_ROWS])
+
+    def forget(self) -> None:
+        """It holds itself, and everything else: let go of it now, not when the collector comes along in a pass."""
+        self._objects.clear()
 
 
 def _numpy_types() -> list[Any]:
