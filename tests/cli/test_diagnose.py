@@ -113,3 +113,15 @@ def test_elsewhere_nothing_is_checked(cli: Cli, monkeypatch: pytest.MonkeyPatch)
     result = cli("diagnose", "-s", "import math", "math.sqrt(2.5)")
     assert (result.code, result.out) == (3, "")
     assert "not checked here: the probe works on x86-64 Linux only" in result.err
+
+
+@needs_probe
+@pytest.mark.slow
+def test_modules_of_the_current_folder_are_the_statements_own(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("from math import hypot")
+    (tmp_path / "selectors.py").write_text("raise RuntimeError('this is not for the worker')")
+    monkeypatch.chdir(tmp_path)
+    result = cli("diagnose", "-s", "import mine", "mine.hypot(2.5, 3.5)")
+    assert (result.code, result.err) == (0, "")

@@ -66,7 +66,8 @@ def sorted_findings(diagnosis: Diagnosis) -> list[int]:
 def open_worker(home: Home, launcher: Sequence[str] = ()) -> Zygote:
     """A worker that imports nothing of its own and has the probe; it starts with the first question."""
     configure(home.cache, settings().compiler)
-    return Zygote("bare", launcher, (), _preload)
+    # Modules of the current folder are for the statement, not for the worker: one may be called like ours.
+    return Zygote("bare", launcher, (sys.executable, "-P", "-m", "tutor.worker.zygote"), _preload)
 
 
 async def ask(worker: Zygote, question: Question) -> Diagnosis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -53,6 +54,7 @@ class Host:
 
     def _set_up(self) -> Problem | None:
         self._channel.send("stage", "the setup")
+        sys.path.insert(0, os.getcwd())
         try:
             exec(compile(self._request.setup, "<setup>", "exec"), self._names)
         except ModuleNotFoundError as error:
@@ -128,7 +130,7 @@ class Host:
                 "functions that are built into Python itself, and code written in Python, are not watched",
             )
         self._channel.send("libraries", entered)
-        attached = libraries.attach_all([*entered, *libraries.bundled_libraries()])
+        attached = libraries.attach_all([*libraries.suspected(entered), *libraries.bundled_libraries()])
         kept = self._books(whole)
         looker = Looker(Names(attached), _nothing, kept, self._seconds)
         subjects = [*calls]

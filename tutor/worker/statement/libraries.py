@@ -61,6 +61,13 @@ def entered_libraries(whole: Subject, seconds: float) -> list[str]:
     return list(found) if found is not None else []
 
 
+def suspected(paths: list[str]) -> list[str]:
+    """Without those of Python itself, where there are others: what datetime makes for its caller is the caller's."""
+    standard = os.path.realpath(sysconfig.get_config_var("DESTSHARED") or sysconfig.get_paths()["platstdlib"])
+    others = [path for path in paths if not os.path.realpath(path).startswith(standard)]
+    return others or paths
+
+
 def _attach(path: str) -> int:
     try:
         number, _ = library.probe().attach(path)
