@@ -9,7 +9,7 @@ TOOLCHAINS = ("C", "Cython", "pybind11", "PyO3", "cffi", "ctypes")
 
 @dataclass(frozen=True)
 class Case:
-    """A call of the module `m` with the defect. missed: why the passes can't see it, where they can't.
+    """A call of the module `m` with the defect. missed: why the passes can't see it, on Pythons of `missed_by` (all).
 
     clean: the call of the right twin; empty where there is none. code: what must be found, when it is not the defect's.
     """
@@ -20,6 +20,11 @@ class Case:
     code: str = ""
     note: bool = False
     faults: bool = False
+    missed_by: tuple[str, ...] = ()
+
+    def missed_on(self, version: str) -> bool:
+        """Whether it is known to escape on this Python."""
+        return bool(self.missed) and (not self.missed_by or version in self.missed_by)
 
 
 def both(name: str, argument: str, **more: object) -> Case:

@@ -177,7 +177,7 @@ def python_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 
     def find(version: str) -> Python:
         if version not in ready:
-            ready[version] = _make_ready(pythons()[version], tmp_path_factory.mktemp(f"python{version}"), loop)
+            ready[version] = make_ready(pythons()[version], tmp_path_factory.mktemp(f"python{version}"), loop)
         return ready[version]
 
     yield find
@@ -186,7 +186,7 @@ def python_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
     loop.close()
 
 
-def _make_ready(executable: str, folder: Path, loop: asyncio.AbstractEventLoop) -> Python:
+def make_ready(executable: str, folder: Path, loop: asyncio.AbstractEventLoop) -> Python:
     asked = subprocess.run([executable, "-c", _ASK], capture_output=True, text=True, check=False)
     if asked.returncode or not Path(json.loads(asked.stdout)[1], "Python.h").is_file():
         pytest.skip(f"{executable} has no msgspec, or no Python.h")
