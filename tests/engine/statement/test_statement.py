@@ -88,9 +88,11 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("str(defects.argument_leak(C()))", "ref-leak"),
         ("for _ in range(3): defects.append_leak(C())", "ref-leak"),
         ("y = defects.new_leak(C())", "ref-leak"),
+        ("import stripped as late\nlate.new_leak(C())", "ref-leak"),
         ("y = C()\ndefects.argument_leak(y)", "ref-leak"),
         ("defects.KeepsType(x)", "type-leak"),
         ("defects.KeepsItem(C())", "ref-leak"),
+        ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
     ],
 )

@@ -7,6 +7,7 @@ import gc
 import mmap
 import sys
 import time
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ _FEWEST, _MOST = 8, 250
 _LEAST_BYTES, _LEAST_TOTAL = 7.5, 2048
 _LEAST_BLOCKS = 0.45
 _MOST_ROWS = 3
+_ATOMS = (types.NoneType, bool, int, float, complex, str, bytes, types.ModuleType, types.CodeType)
+_DEFINED = (type, types.FunctionType, types.BuiltinFunctionType)
 _TOO_LONG = "it takes too long for many calls"
 
 
@@ -61,7 +64,7 @@ def keep_books(whole: Subject, clear: Callable[[], None], once: float, seconds: 
     """
     number = max(_FEWEST, min(_MOST, int(_SECONDS / max(once, 1e-7))))
     counts = (number, 4 * number, 8 * number)
-    census = Census(len(counts))
+    census = Census(len(counts), whole.names)
     replies = [
         run_forked(lambda n=n, i=i: _run(whole, clear, n, lambda: census.take(i)), seconds)  # type: ignore[misc]
         for i, n in enumerate(counts)
@@ -117,12 +120,14 @@ class Census:
     Where nothing new is kept, and yet an old object has the more references the more often it ran, they are lost.
     """
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, names: dict[str, Any]) -> None:
         gc.unfreeze()
         found = {id(value): value for value in gc.get_objects()}
         for value in gc.get_referents(*found.values()):
             found.setdefault(id(value), value)
-        self._objects = [*found.values(), *_numpy_types()]
+        # What is the user's must be able to go, with all that it has collected.
+        owned = _owned(names)
+        self._objects = [value for key, value in found.items() if key not in owned] + _numpy_types()
         self._size = 8 * len(self._objects)
         self._counts = mmap.mmap(-1, max(1, runs * self._size))
 
@@ -153,6 +158,18 @@ class Census:
     def forget(self) -> None:
         """It holds itself, and everything else: let go of it now, not when the collector comes along in a pass."""
         self._objects.clear()
+
+
+def _owned(names: dict[str, Any]) -> set[int]:
+    """Ids of the objects that the user's names lead to; not of modules, nor of what modules define."""
+    owned, front = {id(names)}, list(names.values())
+    while front:
+        value = front.pop()
+        shared = isinstance(value, _ATOMS) or (isinstance(value, _DEFINED) and value.__module__ != "__main__")
+        if not shared and id(value) not in owned:
+            owned.add(id(value))
+            front += gc.get_referents(value)
+    return owned
 
 
 def _numpy_types() -> list[Any]:

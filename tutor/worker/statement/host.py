@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tutor.core.diagnosis import NativeFinding, Pass, Problem
@@ -15,7 +17,7 @@ from tutor.core.protocol import Diagnose
 from tutor.worker.channel import Channel
 from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
-from tutor.worker.statement import books, faults, libraries, source
+from tutor.worker.statement import books, cycles, faults, libraries, source
 from tutor.worker.statement.look import Looker, unattributed
 from tutor.worker.statement.naming import Names
 from tutor.worker.statement.source import Subject
@@ -72,13 +74,17 @@ class Host:
         if reply.value is None:
             self._died(reply, whole)
             return None
-        name, text, module = reply.value
+        name, text, module, *imported = reply.value
         if module:
             return missing_module(module)
         if name == "SystemExit":
             self._tell(NativeFinding(Finding("forbidden", f"Ends the process: {text}"), whole.label))
         elif name and name != _CONTRACT:
             return Problem("usage", f"the statement raises {text}", "it must run without an exception to be examined")
+        for late in imported:
+            # What the statement itself imports must be there before it is watched.
+            with suppress(Exception):
+                importlib.import_module(late)
         return None
 
     def _died(self, reply: Reply, whole: Subject) -> None:
@@ -159,6 +165,7 @@ class Host:
         if not subject.whole:
             passes.append(("the GIL", looker.gil))
             passes.append(("guarded buffers", lambda s: faults.guard_buffers(looker, s)))
+            passes.append(("cycles", lambda s: cycles.examine_cycles(looker, s)))
             if self._request.faults:
                 passes.append(("failures", lambda s: faults.fail_each(looker, s)))
         for name, look in passes:
@@ -208,14 +215,17 @@ def _file(name: str) -> str:
 
 
 def _run_once(whole: Subject) -> list[str]:
+    """Name, text and missing module of its exception (empty: none), then the modules that it imported."""
     function, _, _ = whole.make()
+    before = set(sys.modules)
+    said = ["", "", ""]
     try:
         function()
     except ModuleNotFoundError as error:
         return [type(error).__name__, str(error), error.name or str(error)]
     except BaseException as error:  # noqa: BLE001 - the worker boundary: it is told to the user
-        return [type(error).__name__, _describe(error, source.NAME), ""]
-    return ["", "", ""]
+        said = [type(error).__name__, _describe(error, source.NAME), ""]
+    return [*said, *(name for name in sys.modules if name not in before)]
 
 
 def missing_module(name: str) -> Problem:
