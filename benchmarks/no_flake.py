@@ -20,8 +20,8 @@ MATRIX = Path(__file__).parents[1] / "tests" / "engine" / "matrix"
 RESULTS = Path(__file__).parent / "results" / "no_flake.json"
 sys.path.insert(0, str(MATRIX))
 
-from cases import CASES, TOOLCHAINS  # noqa: E402
-from conftest import VERSION, make_ready  # noqa: E402
+from matrix_cases import CASES, TOOLCHAINS  # noqa: E402
+from matrix_pythons import VERSION, make_ready  # noqa: E402
 
 Verdict = tuple[tuple[str, str, str], ...]
 

@@ -14,7 +14,7 @@ PAGE, RESULTS = ROOT / "docs" / "diagnostics.md", ROOT / "benchmarks" / "results
 BEGIN, END = "<!-- matrix: made by docs/matrix.py -->", "<!-- end of matrix -->"
 sys.path.insert(0, str(ROOT / "tests" / "engine" / "matrix"))
 
-from cases import CASES, TOOLCHAINS, Case, cell  # noqa: E402
+from matrix_cases import CASES, TOOLCHAINS, Case, cell  # noqa: E402
 
 Outcomes = dict[tuple[str, str, str], str]
 

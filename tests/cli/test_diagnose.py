@@ -55,7 +55,7 @@ def test_nothing_found(cli: Cli, setup: str, snapshot: SnapshotAssertion) -> Non
 @needs_probe
 @pytest.mark.slow
 def test_the_document(cli: Cli, setup: str, snapshot: SnapshotAssertion) -> None:
-    result = cli("diagnose", "-s", setup, "-s", "x = [C(), C()]", "defects.over_release(x)", "--json")
+    result = cli("diagnose", "-s", setup, "-s", "x = C()", "defects.argument_leak(x)", "--json")
     assert (result.code, result.err) == (1, "")
     document = json.loads(stable(result.out))
     assert document["seconds"] > 0

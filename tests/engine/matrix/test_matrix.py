@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cases import CASES, Case
-from conftest import OUTCOMES, pythons
+from matrix_cases import CASES, Case
+from matrix_pythons import OUTCOMES, pythons
 
 from tutor.core.finding import Severity
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cases import CASES, NOT_APPLICABLE, TOOLCHAINS
+from matrix_cases import CASES, NOT_APPLICABLE, TOOLCHAINS
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import SETUP, Asker
+from statement_asker import SETUP, Asker
 
 from tutor.core.diagnosis import NativeFinding
 from tutor.core.finding import Severity

@@ -150,9 +150,11 @@ class Host:
 
     def _books(self, whole: Subject) -> books.Books:
         reply = run_forked(lambda: books.time_once(whole.make()[0]), self._seconds)
-        once = float(reply.value) if reply.value is not None else 1.0
-        self._seconds = max(self._seconds, min(60.0, once * _SLOWER))
-        kept = books.keep_books(whole, _nothing, once, self._seconds)
+        if reply.value is None:
+            kept = books.Books(unknown="it does not survive a few runs")
+        else:
+            self._seconds = max(self._seconds, min(60.0, reply.value * _SLOWER))
+            kept = books.keep_books(whole, _nothing, reply.value, self._seconds)
         self._channel.send("pass", Pass("books", whole.label, kept.unknown))
         return kept
 

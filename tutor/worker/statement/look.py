@@ -174,14 +174,15 @@ def _why(reply: Reply) -> str:
 def unattributed(books: Books, subject: Subject) -> list[NativeFinding]:
     """Findings from the books alone, for what no other pass has named."""
     found: list[Finding] = []
-    if books.unknown:
+    if books.unknown and (books.blocks or books.bytes):
         return []
     if books.blocks:
         text = f"Keeps {books.blocks:g} blocks of Python's memory a call, {books.bytes:g} bytes of malloc's"
         found = [Finding("memory-leak", text, per_call=books.blocks)]
     elif books.bytes:
         found = [Finding("memory-leak", f"Keeps {books.bytes:g} bytes a call, from malloc", per_call=books.bytes)]
-    if not books.blocks and not books.bytes:
+    else:
+        # Exact, however few the calls were; and where nothing new is kept, nothing new can hold them.
         found = [_lost(*row) for row in books.references]
     return [NativeFinding(finding, subject.label) for finding in found]
 
