@@ -161,7 +161,7 @@ class Zygote:
         match request:
             case protocol.Cythonize():
                 cythonize.translate(request, self.send)
-            case protocol.Check() | protocol.Bench() if device and not self._gpu:
+            case protocol.Bench() if device and not self._gpu:
                 cuda.skip(request, self.send)
             case protocol.Check():
                 supervisor.run_checks(request, self.send)
