@@ -43,6 +43,7 @@ _ALWAYS = [
     "tutor.worker.probe.injection",
     "tutor.worker.probe.kinds",
     "tutor.worker.fixtures.faults",
+    "tutor.worker.fixtures.annotation",
     "tutor.worker.fixtures.memory",
     "tutor.worker.fixtures.gil",
     "tutor.worker.fixtures.guard",
@@ -102,7 +103,8 @@ def _warm_cython() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "warm.pyx")
         source.write_text("def f(double[::1] x):\n    return x[0]\n", encoding="utf-8")
-        compile_quietly(str(source), str(Path(folder, "warm.c")), shared_utility_qualified_name="_cyutility")
+        options = {"shared_utility_qualified_name": "_cyutility", "annotate": True}
+        compile_quietly(str(source), str(Path(folder, "warm.c")), **options)
 
 
 def _warm_pytest() -> None:

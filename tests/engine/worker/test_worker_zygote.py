@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ def test_cython_is_translated(zygote: ZygoteClient, tmp_path: Path) -> None:
     request = protocol.Cythonize(zygote.run_id(), str(source), str(output), "_cyutility")
     assert outcome(zygote.finish(request)).done.outcome == "ok"
     assert "__Pyx" in output.read_text()
+    assert not output.with_suffix(".html").exists()
+    request = protocol.Cythonize(zygote.run_id(), str(source), str(output), "_cyutility", annotate=True)
+    assert outcome(zygote.finish(request)).done.outcome == "ok"
+    assert "return x[0]" in re.sub("<[^>]*>", "", output.with_suffix(".html").read_text())
 
 
 def test_cython_errors_come_as_text_and_leave_the_zygote_able(zygote: ZygoteClient, tmp_path: Path) -> None:
