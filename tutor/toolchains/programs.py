@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tutor.toolchains.base import Program
 
-PROBE_SECONDS = 5.0
+# On a cold network file system, or on a machine with no core to spare, a compiler takes seconds to say its version.
+PROBE_SECONDS = 20.0
 CLANG_OLDEST = 16
 _CLANG_NEWEST = 30
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
