@@ -67,6 +67,26 @@ def test_a_line_with_objects_is_named(tmp_path: Path, old: str, new: str, at: st
     assert line(source, at) in [f.line for f in caught.value.findings]
 
 
+PARALLEL = """from cython.parallel cimport prange
+
+def total(const double[::1] x, double[::1] out):
+    cdef Py_ssize_t i
+    for i in prange(x.shape[0], nogil=True):
+        if x[i] < 0:
+            with gil:
+                raise ValueError(f"x[{i}] is negative")
+        out[i] = x[i]
+"""
+
+
+def test_taking_the_gil_in_a_loop_is_named_unless_it_raises(tmp_path: Path) -> None:
+    annotation(tmp_path, PARALLEL).check()
+    source = PARALLEL.replace("        out[i] = x[i]", "        with gil:\n            out[i] = x[i]")
+    with pytest.raises(Defects) as caught:
+        annotation(tmp_path, source).check()
+    assert [(f.code, f.line) for f in caught.value.findings] == [("gil-held", line(source, "out[i] = x[i]") - 1)]
+
+
 def test_the_lines_of_loops_are_found_by_depth() -> None:
     source = "for i in prange(\n    n, nogil=True):\n    a = 1  # (\n    while x:\n        b = 2\n    c = 3\nd = 4\n"
     assert loop_lines(source) == [3, 4, 5, 6]
