@@ -55,8 +55,9 @@ class Zygote:
     def serve(self) -> None:
         """Until Quit, or until the engine hangs up: then every run's tree is killed."""
         while self._open:
-            events = self._selector.select(0 if self._later else None)
-            if not events and self._later:
+            idle = self._later and not self._runs  # a run must not share the machine with what warms the next one
+            events = self._selector.select(0 if idle else None)
+            if not events and idle:
                 self._warm_more()
             for key, _ in events:
                 run: Run | None = key.data
