@@ -8,6 +8,8 @@
 
 static Block blocks[MAX_BLOCKS];
 static size_t n_blocks;
+static int32_t spare[MAX_BLOCKS]; /* places of blocks that were freed */
+static size_t n_spare;
 static Table places; /* block -> index into blocks, -1 when it was freed */
 static PyMemAllocatorEx original[3];
 static int installed, tracking;
@@ -26,7 +28,7 @@ void allocator_expect_direct(void) {
 }
 
 void allocator_clear(void) {
-    n_blocks = 0;
+    n_blocks = n_spare = 0;
     table_clear(&places);
 }
 
@@ -47,17 +49,19 @@ const Block *allocator_blocks(size_t *count) {
 static void note_taken(void *block, size_t bytes, BlockDomain domain) {
     int direct = expect_direct;
     expect_direct = 0;
-    if (!block || n_blocks == MAX_BLOCKS) return;
+    if (!block || (n_blocks == MAX_BLOCKS && !n_spare)) return;
     inside = 1;
+    int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_blocks++;
+    blocks[at].live = 0;
     /* All are noted, also those without a target on the stack: an address that is used again must not keep its past. */
-    if (table_put(&places, block, (int32_t)n_blocks) == 0)
-        blocks[n_blocks++] = (Block){.block = block,
-                                     .bytes = bytes,
-                                     .site = frames_innermost(),
-                                     .call = current,
-                                     .domain = domain,
-                                     .live = 1,
-                                     .direct = (uint8_t)direct};
+    if (table_put(&places, block, at) == 0)
+        blocks[at] = (Block){.block = block,
+                             .bytes = bytes,
+                             .site = frames_innermost(),
+                             .call = current,
+                             .domain = domain,
+                             .live = 1,
+                             .direct = (uint8_t)direct};
     inside = 0;
 }
 
@@ -65,6 +69,7 @@ static void note_given(void *block) {
     int32_t *index = table_find(&places, block);
     if (!index || *index < 0) return;
     blocks[*index].live = 0;
+    spare[n_spare++] = *index;
     *index = -1;
 }
 
@@ -91,8 +96,7 @@ static void *hook_realloc(void *context, void *old, size_t n) {
     if (block && !inside && (tracking || known)) {
         note_taken(block, n, (BlockDomain)(real - original));
         Block *moved = find(block);
-        if (known && moved)
-            moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
+        if (known && moved) moved->site = before.site, moved->direct = before.direct, moved->call = before.call;
     }
     return block;
 }
@@ -110,8 +114,7 @@ static void hook_free(void *context, void *block) {
 }
 
 void allocator_install(void) {
-    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM,
-                                                   PYMEM_DOMAIN_OBJ};
+    static const PyMemAllocatorDomain DOMAINS[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ};
     if (installed) return;
     installed = 1;
     for (int i = DOMAIN_MEM; i <= DOMAIN_OBJ; i++) {

@@ -19,8 +19,7 @@ typedef struct {
     uint32_t call; /* number of the learner's call */
     uint8_t domain;
     uint8_t live;
-    uint8_t
-        direct; /* asked for by the target itself (PyMem_Malloc), not by an object that it made */
+    uint8_t direct; /* asked for by the target itself (PyMem_Malloc), not by an object that it made */
 } Block;
 
 /* Hooks the object and memory domains. Frees are followed from now on, allocations while tracking. */

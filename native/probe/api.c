@@ -164,12 +164,28 @@ static const Row ROWS[] = {
     NEW("Py_VaBuildValue", 0),
     SURE("PyModule_AddObject", 3),
     SURE("PyType_*", 1),
+    /* Those without an integer argument leave in its register what was there before, perhaps a freed object. */
     SURE("PyGILState_*", 0),
     SURE("PyEval_*", 0),
     SURE("PyThreadState_*", 0),
+    SURE("PyInterpreterState_*", 0),
     SURE("PyCapsule_New", 0),
+    SURE("PyImport_*", 0),
+    SURE("PySys_*", 0),
+    SURE("PyState_*", 0),
+    SURE("PyFloat_Get*", 0),
+    SURE("PyFloat_Pack*", 0),
+    SURE("PyFloat_Unpack*", 0),
+    SURE("PyTime_*", 0),
+    SURE("_PyTime_*", 0),
+    SURE("_PyThreadState_*", 0),
+    SURE("_PyInterpreterState_*", 0),
     SURE("Py_NewRef", 1),
+    SURE("Py_IncRef", 1),
+    SURE("Py_DecRef", 1),
     SURE("_Py_Dealloc", 1),
+    SURE("Py_*", 0),
+    SURE("_Py_*", 0),
 };
 
 static int fits(const char *pattern, const char *name) {

@@ -21,6 +21,7 @@
 
 static unsigned char *pool;
 static size_t pool_used;
+static void *stubs[MAX_CALLS]; /* one a function, for all libraries that call it */
 
 int attach_supported(void) {
     return PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030e0000;
@@ -29,6 +30,7 @@ int attach_supported(void) {
 /* mov $index, %r11d; movabs $calls_entry, %r10; jmp *%r10 */
 static void *make_stub(int index) {
     void (*entry)(void) = calls_entry;
+    if (stubs[index]) return stubs[index];
     if (!pool || pool_used + STUB_BYTES > POOL_BYTES) return NULL;
     unsigned char *code = pool + pool_used;
     pool_used += STUB_BYTES;
@@ -37,13 +39,12 @@ static void *make_stub(int index) {
     code[6] = 0x49, code[7] = 0xba;
     memcpy(code + 8, &entry, sizeof entry);
     code[16] = 0x41, code[17] = 0xff, code[18] = 0xe2;
-    return code;
+    return stubs[index] = code;
 }
 
 static int open_pool(void) {
     if (!pool) {
-        void *memory =
-            mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *memory = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) return -1;
         pool = memory;
     }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "heap.h"
 #include "objects.h"
 #include "table.h"
 
@@ -14,8 +15,7 @@ static Py_ssize_t n_watched;
 static Table places; /* object -> index into watched */
 
 static int is_program(PyObject *o) {
-    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) ||
-           PyCFunction_Check(o);
+    return PyType_Check(o) || PyModule_Check(o) || PyFunction_Check(o) || PyCode_Check(o) || PyCFunction_Check(o);
 }
 
 static void traverse(PyObject *object, visitproc visit) {
@@ -54,6 +54,103 @@ int ballast_watch(PyObject *objects) {
     return 0;
 }
 
+/* ---- rounds ---- */
+
+#define MAX_GAINERS 8192
+
+typedef struct {
+    PyObject *object;
+    Py_ssize_t before; /* references from nowhere visible, when it was first seen */
+    int row;
+} Gainer;
+
+static Gainer gainers[MAX_GAINERS]; /* each is held by one reference of ours */
+static int n_gainers, explaining;
+
+static void note_gainer(PyObject *object, int row, Py_ssize_t before) {
+    for (int i = 0; i < n_gainers; i++)
+        if (gainers[i].object == object) return;
+    if (n_gainers < MAX_GAINERS) gainers[n_gainers++] = (Gainer){Py_NewRef(object), before, row};
+}
+
+/* Objects that are there from the first round on may have holders that the collector does not see. */
+static int note_lasting(PyObject *objects) {
+    Py_ssize_t n = Py_MIN(PyList_GET_SIZE(objects), MAX_WATCHED);
+    PyObject **items = PySequence_Fast_ITEMS(objects);
+    static Py_ssize_t visible[MAX_WATCHED];
+    n_gainers = 0;
+    if (heap_count(items, n, visible) != 0) return -1;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!objects_immortal(items[i])) note_gainer(items[i], (int)i, Py_REFCNT(items[i]) - visible[i]);
+    return 0;
+}
+
+static void settle(Watched *w, int lasting, int number) {
+    const Py_ssize_t now = outside(w) - BALLAST * (1 + w->extra);
+    w->outside = outside(w);
+    if (!lasting) {
+        w->extra = 0;
+    } else if (number > 0 && !objects_immortal(w->object)) {
+        w->gained = w->earlier = now - w->base;
+        if (number <= MAX_SERIES) w->series[number - 1] = w->gained;
+    } else {
+        w->base = now;
+    }
+}
+
+int ballast_open(PyObject *objects, int number, int explain) {
+    Py_ssize_t n = Py_MIN(PyList_GET_SIZE(objects), MAX_WATCHED);
+    static PyObject *before[MAX_WATCHED];
+    if (number == 0) {
+        memset(watched, 0, sizeof watched);
+        n_watched = n;
+        explaining = explain;
+        if (explain && note_lasting(objects) != 0) return -1;
+    }
+    n_watched = Py_MIN(n, n_watched);
+    table_clear(&places);
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        PyObject *object = PyList_GET_ITEM(objects, i);
+        if (table_put(&places, object, (int32_t)i) != 0) return PyErr_NoMemory(), -1;
+        before[i] = number == 0 ? object : watched[i].object;
+        watched[i].object = object;
+        watched[i].earlier = watched[i].gained;
+        watched[i].kept = -1;
+        if (!objects_immortal(object)) Py_SET_REFCNT(object, Py_REFCNT(object) + BALLAST);
+    }
+    recount();
+    for (Py_ssize_t i = 0; i < n_watched; i++) settle(&watched[i], before[i] == watched[i].object, number);
+    return 0;
+}
+
+void ballast_close(void) {
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        Watched *w = &watched[i];
+        if (objects_immortal(w->object)) continue;
+        Py_ssize_t gained = w->gained - w->earlier;
+        if (gained > 0 && explaining) note_gainer(w->object, (int)i, 0);
+        /* What others still count on must not be freed, and an extra reference does no harm in a process that ends. */
+        if (gained < 0)
+            w->extra++;
+        else
+            Py_SET_REFCNT(w->object, Py_REFCNT(w->object) - BALLAST);
+    }
+    table_clear(&places);
+}
+
+int ballast_explain(void) {
+    static PyObject *objects[MAX_GAINERS];
+    static Py_ssize_t visible[MAX_GAINERS];
+    for (int i = 0; i < n_gainers; i++) objects[i] = gainers[i].object;
+    if (heap_count(objects, n_gainers, visible) != 0) return -1;
+    for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].kept = 0;
+    for (int i = 0; i < n_gainers; i++) {
+        Py_ssize_t kept = Py_REFCNT(objects[i]) - 1 - visible[i] - gainers[i].before;
+        if (kept > 0 && kept < BALLAST / 2) watched[gainers[i].row].kept += kept;
+    }
+    return 0;
+}
+
 /* ---- what a result holds ---- */
 
 static PyObject *fresh[MAX_FRESH]; /* objects of the result that are not the arguments' */
@@ -65,10 +162,8 @@ static int walk_result(PyObject *object, void *unused) {
     (void)unused;
     if (index) {
         watched[*index].held++;
-    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH &&
-               Py_REFCNT(object) == 1 &&
-               (PyList_CheckExact(object) || PyTuple_CheckExact(object) ||
-                PyDict_CheckExact(object))) {
+    } else if (object && !table_find(&seen, object) && n_fresh < MAX_FRESH && Py_REFCNT(object) == 1 &&
+               (PyList_CheckExact(object) || PyTuple_CheckExact(object) || PyDict_CheckExact(object))) {
         /* Only plain containers that nobody else holds: others may lead to anything, also back to the caller, and what
          * they keep from earlier calls has its references from there. */
         if (table_put(&seen, object, 1) == 0) fresh[n_fresh++] = object;
@@ -86,9 +181,8 @@ void ballast_result(PyObject *result) {
     recount();
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         Watched *w = &watched[i];
-        Py_ssize_t gained = outside(w) - w->outside - w->gained;
-        if (w->held > 0 && gained < w->held && !objects_immortal(w->object))
-            w->owed += w->held - Py_MAX(gained, 0);
+        Py_ssize_t gained = outside(w) - w->outside - (w->gained - w->earlier);
+        if (w->held > 0 && gained < w->held && !objects_immortal(w->object)) w->owed += w->held - Py_MAX(gained, 0);
     }
 }
 
@@ -96,7 +190,7 @@ void ballast_count(int number) {
     recount();
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         Watched *w = &watched[i];
-        if (!objects_immortal(w->object)) w->gained = outside(w) - w->outside;
+        if (!objects_immortal(w->object)) w->gained = w->earlier + outside(w) - w->outside;
         if (number < MAX_SERIES) w->series[number] = w->gained;
     }
 }

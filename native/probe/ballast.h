@@ -14,7 +14,11 @@ typedef struct {
     PyObject *object;
     Py_ssize_t outside; /* references that no other watched object holds, at the start */
     Py_ssize_t visible; /* those that others hold, now */
-    Py_ssize_t gained;  /* outside now, less outside at the start */
+    Py_ssize_t gained;  /* outside now, less outside at the start; over all rounds */
+    Py_ssize_t earlier; /* of it, in earlier rounds */
+    Py_ssize_t base;    /* outside, without extra references, in the first round */
+    int extra;          /* extra references that were not given back, in units of them */
+    Py_ssize_t kept;    /* of it, what is held by nothing that the collector sees; -1: not looked at */
     Py_ssize_t owed;    /* places in results that had no reference of their own, over all calls */
     Py_ssize_t held;    /* places in the last result */
     Py_ssize_t leaked;  /* references from objects that were leaked */
@@ -26,6 +30,13 @@ typedef struct {
 
 /* Watches these objects (a list; at most MAX_WATCHED of them count). 0, or -1 with an exception set. */
 int ballast_watch(PyObject *objects);
+/* The same, call by call, for arguments that are made anew for each: the n-th object of every round adds to the n-th row.
+ * An object that is there in every round is counted again when the arguments of the round before are gone: what they
+ * held of it is no gain. ballast_close() gives the extra references back, unless the object had lost some. */
+int ballast_open(PyObject *objects, int number, int explain);
+void ballast_close(void);
+/* With `explain` gained objects are kept until this: it fills `kept` of the rows. 0, or -1 with an exception. */
+int ballast_explain(void);
 /* Looks at a result that is about to be released, then, once it is, at all counts. number: of the call. */
 void ballast_result(PyObject *result);
 void ballast_count(int number);

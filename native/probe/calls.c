@@ -99,8 +99,7 @@ static void look_at_objects(const ApiCall *call, int index, Site site, uintptr_t
         ballast_touch(object, index, site);
     }
     if (call->facts.role == GET_BUFFER) ballast_buffer((PyObject *)first[0], 1, site);
-    if (call->facts.role == RELEASE_BUFFER && first[0])
-        ballast_buffer(((Py_buffer *)first[0])->obj, -1, site);
+    if (call->facts.role == RELEASE_BUFFER && first[0]) ballast_buffer(((Py_buffer *)first[0])->obj, -1, site);
 }
 
 /* 0: go on, 1: return NULL, 2: return -1. */
@@ -116,14 +115,12 @@ static long inject(const ApiCall *call, int index, Site site) {
 }
 
 /* Called by calls_entry. `first` points to the saved %rdi, the other integer arguments lie below it. */
-__attribute__((used, visibility("hidden"))) long calls_judge(long index, uintptr_t back,
-                                                             uintptr_t *first) {
+__attribute__((used, visibility("hidden"))) long calls_judge(long index, uintptr_t back, uintptr_t *first) {
     ApiCall *call = &calls[index];
     if (!watching) return 0;
     Site site = frames_at(back - 1);
     if (!PyGILState_Check()) {
-        if (!__atomic_fetch_add(&call->without_gil, 1, __ATOMIC_RELAXED))
-            call->first_without_gil = site;
+        if (!__atomic_fetch_add(&call->without_gil, 1, __ATOMIC_RELAXED)) call->first_without_gil = site;
         if (!gil_take_back()) return 0;
     }
     look_at_objects(call, (int)index, site, first);

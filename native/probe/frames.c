@@ -7,6 +7,7 @@
 
 typedef struct {
     uintptr_t base, low, high;
+    int entered;
 } Range;
 
 static Range targets[MAX_TARGETS];
@@ -30,7 +31,7 @@ int frames_add(const struct link_map *library) {
     for (int i = 0; i < n_targets; i++)
         if (targets[i].base == library->l_addr) return i;
     if (n_targets == MAX_TARGETS) return -1;
-    Range range = {library->l_addr, 0, 0};
+    Range range = {library->l_addr, 0, 0, 0};
     dl_iterate_phdr(find_code, &range);
     targets[n_targets] = range;
     return n_targets++;
@@ -38,9 +39,24 @@ int frames_add(const struct link_map *library) {
 
 Site frames_at(uintptr_t address) {
     for (int i = 0; i < n_targets; i++)
-        if (address >= targets[i].low && address < targets[i].high)
+        if (address >= targets[i].low && address < targets[i].high) {
+            targets[i].entered = 1;
             return (Site)(i + 1) << 48 | (Site)(address - targets[i].base);
+        }
     return 0;
+}
+
+int frames_entered(int target) {
+    return target >= 0 && target < n_targets && targets[target].entered;
+}
+
+void frames_forget(void) {
+    for (int i = 0; i < n_targets; i++) targets[i].entered = 0;
+}
+
+uintptr_t frames_address(Site site) {
+    int target = site_target(site);
+    return target >= 0 && target < n_targets ? targets[target].base + site_offset(site) : 0;
 }
 
 typedef struct {

@@ -5,7 +5,7 @@
 #include <link.h>
 #include <stdint.h>
 
-#define MAX_TARGETS 8
+#define MAX_TARGETS 256 /* all extension modules of a process, while it is found out which a statement enters */
 
 /* A place in the code of a target: its number and the link-time address that addr2line wants. 0 is no place. */
 typedef uint64_t Site;
@@ -22,6 +22,13 @@ int frames_add(const struct link_map *library);
 
 /* The place of an address; 0 when it lies in no target. Pass a return address minus one to get its call. */
 Site frames_at(uintptr_t address);
+
+/* Which targets' code has been seen since frames_forget(). */
+int frames_entered(int target);
+void frames_forget(void);
+
+/* The loaded address of a place; 0 for none. */
+uintptr_t frames_address(Site site);
 
 /* The innermost place of a target on the calling thread's stack, 0 when there is none within 40 frames. */
 Site frames_innermost(void);

@@ -40,10 +40,8 @@ static int get_buffer(PyObject *object, Py_buffer *out, int flags) {
     int c_order = PyBuffer_IsContiguous(&whole, 'C'), f_order = PyBuffer_IsContiguous(&whole, 'F');
     if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !c_order)
         return refuse(out, "not contiguous: ask for PyBUF_STRIDES");
-    if ((flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS && !c_order)
-        return refuse(out, "not C-contiguous");
-    if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && !f_order)
-        return refuse(out, "not F-contiguous");
+    if ((flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS && !c_order) return refuse(out, "not C-contiguous");
+    if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && !f_order) return refuse(out, "not F-contiguous");
     if ((flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS && !c_order && !f_order)
         return refuse(out, "not contiguous");
     *out = whole;
@@ -94,8 +92,7 @@ static int map_memory(GuardBuffer *self, int before) {
     self->span = below + above;
     size_t pages = ((size_t)self->span + PAGE - 1) / PAGE * PAGE;
     self->map_bytes = pages + 2 * PAGE;
-    void *memory =
-        mmap(NULL, self->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, self->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return PyErr_NoMemory(), -1;
     self->map = memory;
     memset(self->map + PAGE, FILL, pages);
@@ -125,8 +122,7 @@ static int set_up(GuardBuffer *self, PyObject *shape, PyObject *strides, const c
     if (strides != Py_None) {
         int n = read_numbers(strides, self->strides);
         if (n < 0) return -1;
-        if (n != self->view.ndim)
-            return PyErr_SetString(PyExc_ValueError, "as many strides as dimensions"), -1;
+        if (n != self->view.ndim) return PyErr_SetString(PyExc_ValueError, "as many strides as dimensions"), -1;
     } else {
         Py_ssize_t step = self->view.itemsize;
         for (int i = self->view.ndim - 1; i >= 0; step *= self->shape[i--]) self->strides[i] = step;
@@ -142,12 +138,11 @@ static PyObject *guardbuffer_new(PyTypeObject *type, PyObject *args, PyObject *k
     Py_ssize_t itemsize;
     PyObject *shape, *strides = Py_None;
     int readonly = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "snO|Ops", names, &format, &itemsize, &shape,
-                                     &strides, &readonly, &side))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "snO|Ops", names, &format, &itemsize, &shape, &strides, &readonly,
+                                     &side))
         return NULL;
     if (itemsize < 1 || strlen(format) >= sizeof((GuardBuffer *)0)->format)
-        return PyErr_Format(PyExc_ValueError, "no such item: format %s, %zd bytes", format,
-                            itemsize);
+        return PyErr_Format(PyExc_ValueError, "no such item: format %s, %zd bytes", format, itemsize);
     GuardBuffer *self = (GuardBuffer *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->view.itemsize = itemsize;
@@ -170,14 +165,12 @@ static PyObject *guardbuffer_fill(PyObject *object, PyObject *bytes) {
     Py_ssize_t n = from.len;
     if (n == self->span) memcpy(self->memory, from.buf, (size_t)n);
     PyBuffer_Release(&from);
-    if (n != self->span)
-        return PyErr_Format(PyExc_ValueError, "it spans %zd bytes, not %zd", self->span, n);
+    if (n != self->span) return PyErr_Format(PyExc_ValueError, "it spans %zd bytes, not %zd", self->span, n);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef guardbuffer_methods[] = {
-    {"fill", guardbuffer_fill, METH_O,
-     "fill(bytes): set all memory from the first to the last element."},
+    {"fill", guardbuffer_fill, METH_O, "fill(bytes): set all memory from the first to the last element."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -185,14 +178,10 @@ static PyMemberDef guardbuffer_members[] = {
     {"gets", T_LONG, offsetof(GuardBuffer, gets), READONLY, "buffers handed out"},
     {"releases", T_LONG, offsetof(GuardBuffer, releases), READONLY, "buffers given back"},
     {"flags", T_INT, offsetof(GuardBuffer, flags), READONLY, "flags of the last request"},
-    {"address", T_PYSSIZET, offsetof(GuardBuffer, address), READONLY,
-     "of the element with index 0"},
-    {"span", T_PYSSIZET, offsetof(GuardBuffer, span), READONLY,
-     "bytes from the first to the last element"},
-    {"wall_low", T_PYSSIZET, offsetof(GuardBuffer, wall_low), READONLY,
-     "start of the protected page"},
-    {"wall_high", T_PYSSIZET, offsetof(GuardBuffer, wall_high), READONLY,
-     "end of the protected page"},
+    {"address", T_PYSSIZET, offsetof(GuardBuffer, address), READONLY, "of the element with index 0"},
+    {"span", T_PYSSIZET, offsetof(GuardBuffer, span), READONLY, "bytes from the first to the last element"},
+    {"wall_low", T_PYSSIZET, offsetof(GuardBuffer, wall_low), READONLY, "start of the protected page"},
+    {"wall_high", T_PYSSIZET, offsetof(GuardBuffer, wall_high), READONLY, "end of the protected page"},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -14,6 +14,8 @@
 
 static LedgerRow rows[MAX_ROWS];
 static size_t n_rows;
+static int32_t spare[MAX_ROWS]; /* places of blocks that were freed */
+static size_t n_spare;
 static Table places; /* block -> index into rows, -1 when it was freed */
 static int keeping;
 static uint32_t current;
@@ -31,8 +33,11 @@ static void *took(void *block, size_t bytes, void *back) {
     if (!keeping || !block) return block;
     Site site = frames_at((uintptr_t)back - 1);
     lock();
-    if (n_rows < MAX_ROWS && table_put(&places, block, (int32_t)n_rows) == 0)
-        rows[n_rows++] = (LedgerRow){block, bytes, site, current};
+    if (n_rows < MAX_ROWS || n_spare) {
+        int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_rows++;
+        rows[at] = (LedgerRow){block, bytes, site, current};
+        if (table_put(&places, block, at) != 0) rows[at].block = NULL;
+    }
     unlock();
     return block;
 }
@@ -43,6 +48,7 @@ static void gave(void *block) {
     int32_t *index = table_find(&places, block);
     if (index && *index >= 0) {
         rows[*index].block = NULL;
+        spare[n_spare++] = *index;
         *index = -1;
     }
     unlock();
@@ -170,7 +176,7 @@ void *ledger_wrapper(const char *name, void *handle) {
 
 void ledger_keep(int on) {
     if (on) {
-        n_rows = 0;
+        n_rows = n_spare = 0;
         table_clear(&places);
     }
     keeping = on;

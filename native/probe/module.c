@@ -5,7 +5,10 @@
 #include "bindings.h"
 #include "calls.h"
 #include "guardbuffer.h"
+#include "heap.h"
+#include "names.h"
 #include "objects.h"
+#include "rounds.h"
 #include "survey.h"
 #include "zombie.h"
 
@@ -69,10 +72,26 @@ static PyMethodDef methods[] = {
     {"intervals", survey_gil, METH_VARARGS,
      "intervals(function, args, calls=1) -> dict of total_ns, released_ns, releases, "
      "longest_held_ns."},
-    {"is_tracked", is_tracked, METH_O,
-     "is_tracked(address) -> bool: whether the collector tracks the object there."},
-    {"clear", clear, METH_O,
-     "clear(object) -> bool: run its tp_clear; False when its type has none."},
+    {"rounds", rounds_survey, METH_VARARGS,
+     "rounds(prepare, calls, fail_at, end) -> dict as of survey(). prepare() -> "
+     "(function, args, keywords,\n"
+     "objects) is asked before each call, end() (or None) after the last; what is held then by "
+     "anything that the collector\n"
+     "sees is not reported."},
+    {"rounds_freed", rounds_freed, METH_VARARGS, "rounds_freed(prepare, calls) -> dict as of exhume()."},
+    {"rounds_gil", rounds_gil, METH_VARARGS,
+     "rounds_gil(prepare, calls) -> dict as of intervals(); longest_held_ns is that of the "
+     "quickest call."},
+    {"entered", rounds_entered, METH_O, "entered(prepare) -> numbers of the targets whose code one call runs through."},
+    {"entries", names_entries, METH_O,
+     "entries(object) -> [(name, address)] of the C functions behind a builtin, a method, a type."},
+    {"locate", names_locate, METH_O, "locate(address) -> (path, offset) or None."},
+    {"function_at", names_function_at, METH_VARARGS,
+     "function_at(target, offset) -> (address of its begin, exported name); (0, \"\") if unknown."},
+    {"refcounts", heap_refcounts, METH_VARARGS,
+     "refcounts(objects, buffer) -> int: their counts as 8 bytes each, into a writable buffer."},
+    {"is_tracked", is_tracked, METH_O, "is_tracked(address) -> bool: whether the collector tracks the object there."},
+    {"clear", clear, METH_O, "clear(object) -> bool: run its tp_clear; False when its type has none."},
     {NULL, NULL, 0, NULL},
 };
 

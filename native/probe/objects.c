@@ -23,9 +23,7 @@ static int read_header(const void *address, PyObject *into) {
 static int is_type(const void *address, int depth) {
     PyObject header;
     if (table_find(&types, address)) return 1;
-    if (!can_read || (uintptr_t)address % sizeof(void *) || depth == 0 ||
-        !read_header(address, &header))
-        return 0;
+    if (!can_read || (uintptr_t)address % sizeof(void *) || depth == 0 || !read_header(address, &header)) return 0;
     PyTypeObject *meta = Py_TYPE(&header);
     if (!is_type(meta, depth - 1) || !PyType_HasFeature(meta, Py_TPFLAGS_TYPE_SUBCLASS)) return 0;
     return table_put(&types, address, 1) == 0;
@@ -35,8 +33,7 @@ static int learn(PyTypeObject *type) {
     if (table_find(&types, type)) return 0;
     if (table_put(&types, type, 1) != 0) return PyErr_NoMemory(), -1;
     /* type.__subclasses__(T): T.__subclasses__ would be something else where T is a metaclass. */
-    PyObject *subclasses =
-        PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    PyObject *subclasses = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
     if (!subclasses) return -1;
     int status = 0;
     for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(subclasses); i++)
@@ -63,9 +60,7 @@ PyObject *objects_in(void *block, size_t bytes) {
         PyTypeObject *type = Py_TYPE(object);
         if (!is_type(type, META_DEPTH)) continue;
         int collected = (type->tp_flags & Py_TPFLAGS_HAVE_GC) != 0;
-        if (collected == (HEADERS[i] > 0) &&
-            (!bytes || size >= HEADERS[i] + (size_t)type->tp_basicsize))
-            return object;
+        if (collected == (HEADERS[i] > 0) && (!bytes || size >= HEADERS[i] + (size_t)type->tp_basicsize)) return object;
     }
     return NULL;
 }

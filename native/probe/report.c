@@ -4,6 +4,7 @@
 #include "allocator.h"
 #include "ballast.h"
 #include "calls.h"
+#include "heap.h"
 #include "ledger.h"
 #include "objects.h"
 #include "table.h"
@@ -18,8 +19,7 @@ void report_exception(char *text, size_t size) {
     if (!text[0]) {
         PyObject *said = value ? PyObject_Str(value) : NULL;
         const char *words = said ? PyUnicode_AsUTF8(said) : NULL;
-        PyOS_snprintf(text, size, "%s: %s", type ? ((PyTypeObject *)type)->tp_name : "NULL",
-                      words ? words : "");
+        PyOS_snprintf(text, size, "%s: %s", type ? ((PyTypeObject *)type)->tp_name : "NULL", words ? words : "");
         Py_XDECREF(said);
         PyErr_Clear();
     }
@@ -48,28 +48,28 @@ static int append(PyObject *list, PyObject *item) {
 typedef struct {
     const Block *block;
     PyObject *object;
-    Py_ssize_t held; /* by other survivors */
+    Py_ssize_t held;    /* by other survivors */
+    Py_ssize_t visible; /* all references that the collector sees, theirs included; -1: not looked at */
 } Survivor;
 
 static Survivor survivors[MAX_SURVIVORS];
 static int n_survivors;
 static Table places;
 
-static void collect_survivors(void) {
+static void collect_survivors(int all) {
     size_t n;
     const Block *blocks = allocator_blocks(&n);
     n_survivors = 0;
     table_clear(&places);
     for (size_t i = 0; i < n && n_survivors < MAX_SURVIVORS; i++) {
         const Block *block = &blocks[i];
-        if (!block->live || !block->site || block->call < 1) continue;
-        PyObject *object =
-            block->domain == DOMAIN_OBJ ? objects_in(block->block, block->bytes) : NULL;
+        if (!block->live || (!block->site && !all) || block->call < 1) continue;
+        PyObject *object = block->domain == DOMAIN_OBJ ? objects_in(block->block, block->bytes) : NULL;
         /* A freed object on a freelist has count 0. */
-        if (object && Py_REFCNT(object) <= 0) continue;
-        if (!object && !block->direct) continue;
+        if (object && (Py_REFCNT(object) <= 0 || (all && objects_immortal(object)))) continue;
+        if (!object && (!block->direct || !block->site)) continue;
         if (object && table_put(&places, object, n_survivors) != 0) continue;
-        survivors[n_survivors++] = (Survivor){block, object, 0};
+        survivors[n_survivors++] = (Survivor){block, object, 0, -1};
     }
 }
 
@@ -83,24 +83,37 @@ static int visit_survivor(PyObject *object, void *unused) {
 static void find_roots(void) {
     for (int i = 0; i < n_survivors; i++) {
         PyObject *object = survivors[i].object;
-        if (object && PyObject_IS_GC(object) && Py_TYPE(object)->tp_traverse &&
-            !PyType_Check(object))
+        if (object && PyObject_IS_GC(object) && Py_TYPE(object)->tp_traverse && !PyType_Check(object))
             Py_TYPE(object)->tp_traverse(object, visit_survivor, NULL);
     }
 }
 
+/* Whatever a container holds that somebody can reach is kept, not lost. */
+static int count_visible(void) {
+    static PyObject *objects[MAX_SURVIVORS];
+    static Py_ssize_t visible[MAX_SURVIVORS];
+    int n = 0;
+    for (int i = 0; i < n_survivors; i++)
+        if (survivors[i].object) objects[n++] = survivors[i].object;
+    if (n == 0) return 0;
+    if (heap_count(objects, n, visible) != 0) return -1;
+    for (int i = n_survivors - 1; i >= 0; i--)
+        if (survivors[i].object) survivors[i].visible = visible[--n];
+    return 0;
+}
+
 static PyObject *survivor_row(const Survivor *s) {
     const Block *b = s->block;
-    return Py_BuildValue("(snNNsIi)", s->object ? Py_TYPE(s->object)->tp_name : "",
-                         (Py_ssize_t)b->bytes, site_tuple(b->site), site_tuple(b->last_use),
-                         b->last_use ? name_of(b->last_call) : "", b->call, (int)b->domain);
+    return Py_BuildValue("(snNNsIi)", s->object ? Py_TYPE(s->object)->tp_name : "", (Py_ssize_t)b->bytes,
+                         site_tuple(b->site), site_tuple(b->last_use), b->last_use ? name_of(b->last_call) : "",
+                         b->call, (int)b->domain);
 }
 
 static PyObject *survivor_rows(void) {
     PyObject *rows = PyList_New(0);
     for (int i = 0; rows && i < n_survivors; i++) {
         const Survivor *s = &survivors[i];
-        if (s->object && s->held >= Py_REFCNT(s->object)) continue;
+        if (s->object && Py_MAX(s->held, s->visible) >= Py_REFCNT(s->object)) continue;
         if (append(rows, survivor_row(s)) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -111,12 +124,11 @@ static PyObject *survivor_rows(void) {
 static PyObject *series_of(const Watched *w, int calls) {
     int n = calls < MAX_SERIES ? calls : MAX_SERIES;
     PyObject *series = PyList_New(n);
-    for (int i = 0; series && i < n; i++)
-        PyList_SET_ITEM(series, i, PyLong_FromSsize_t(w->series[i]));
+    for (int i = 0; series && i < n; i++) PyList_SET_ITEM(series, i, PyLong_FromSsize_t(w->series[i]));
     return series;
 }
 
-/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name) of each object that changed. */
+/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name, kept) of each object that changed. */
 static PyObject *watched_rows(int calls) {
     Py_ssize_t n;
     const Watched *watched = ballast_rows(&n);
@@ -124,10 +136,9 @@ static PyObject *watched_rows(int calls) {
     for (Py_ssize_t i = 0; rows && i < n; i++) {
         const Watched *w = &watched[i];
         if (!w->gained && !w->owed && !w->buffers && i >= 8) continue;
-        PyObject *row =
-            Py_BuildValue("(nNnnnNNs)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
-                          site_tuple(w->buffer_site), site_tuple(w->last_use),
-                          w->last_use ? name_of(w->last_call) : "");
+        PyObject *row = Py_BuildValue("(nNnnnNNsn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
+                                      site_tuple(w->buffer_site), site_tuple(w->last_use),
+                                      w->last_use ? name_of(w->last_call) : "", w->kept);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -139,8 +150,7 @@ static PyObject *ledger_list(void) {
     PyObject *rows = PyList_New(0);
     for (size_t i = 0; rows && i < n; i++) {
         if (!ledger[i].block || ledger[i].call < 1 || !ledger[i].site) continue;
-        PyObject *row = Py_BuildValue("(nNI)", (Py_ssize_t)ledger[i].bytes,
-                                      site_tuple(ledger[i].site), ledger[i].call);
+        PyObject *row = Py_BuildValue("(nNI)", (Py_ssize_t)ledger[i].bytes, site_tuple(ledger[i].site), ledger[i].call);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -151,8 +161,7 @@ static PyObject *without_gil_rows(void) {
     for (int i = 0; rows && i < calls_count(); i++) {
         const ApiCall *call = calls_get(i);
         if (!call->without_gil) continue;
-        PyObject *row = Py_BuildValue("(sKN)", call->name, call->without_gil,
-                                      site_tuple(call->first_without_gil));
+        PyObject *row = Py_BuildValue("(sKN)", call->name, call->without_gil, site_tuple(call->first_without_gil));
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;
@@ -163,8 +172,7 @@ static PyObject *log_rows(void) {
     const LogEntry *log = calls_log(&n);
     PyObject *rows = PyList_New(0);
     for (long i = 0; rows && i < n; i++)
-        if (append(rows, Py_BuildValue("(sN)", name_of(log[i].call), site_tuple(log[i].site))) != 0)
-            Py_CLEAR(rows);
+        if (append(rows, Py_BuildValue("(sN)", name_of(log[i].call), site_tuple(log[i].site))) != 0) Py_CLEAR(rows);
     return rows;
 }
 
@@ -174,23 +182,21 @@ static PyObject *failed_tuple(void) {
     return Py_BuildValue("(sN)", name_of(failed->call), site_tuple(failed->site));
 }
 
-PyObject *report_survey(const Survey *survey) {
-    collect_survivors();
+PyObject *report_survey(const Survey *survey, Survivors which) {
+    collect_survivors(which != SURVIVORS_OURS);
     find_roots();
-    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls,
-                         "raised", survey->raised, "exception", survey->exception, "grown",
-                         survey->grown, "watched", watched_rows(survey->calls), "survivors",
-                         survivor_rows(), "ledger", ledger_list(), "without_gil",
-                         without_gil_rows(), "log", log_rows(), "failed", failed_tuple());
+    if (which == SURVIVORS_UNSEEN && count_visible() != 0) return NULL;
+    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls, "raised", survey->raised,
+                         "exception", survey->exception, "grown", survey->grown, "watched", watched_rows(survey->calls),
+                         "survivors", survivor_rows(), "ledger", ledger_list(), "without_gil", without_gil_rows(),
+                         "log", log_rows(), "failed", failed_tuple());
 }
 
 PyObject *report_freed(const char *exception) {
     const ZombieUse *use = zombie_use();
     PyObject *without = without_gil_rows();
     if (!use->found)
-        return Py_BuildValue("{s:s,s:N,s:O}", "exception", exception, "without_gil", without, "use",
-                             Py_None);
-    return Py_BuildValue("{s:s,s:N,s:(ssNNN)}", "exception", exception, "without_gil", without,
-                         "use", use->type, use->how, site_tuple(use->taken), site_tuple(use->freed),
-                         site_tuple(use->used));
+        return Py_BuildValue("{s:s,s:N,s:O}", "exception", exception, "without_gil", without, "use", Py_None);
+    return Py_BuildValue("{s:s,s:N,s:(ssNNN)}", "exception", exception, "without_gil", without, "use", use->type,
+                         use->how, site_tuple(use->taken), site_tuple(use->freed), site_tuple(use->used));
 }

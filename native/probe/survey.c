@@ -19,8 +19,7 @@ static size_t malloced(void) {
 }
 
 static PyObject *call(PyObject *function, PyObject *args) {
-    return PyObject_Vectorcall(function, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args),
-                               NULL);
+    return PyObject_Vectorcall(function, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
 }
 
 static void watch(int on) {
@@ -53,8 +52,8 @@ PyObject *survey_calls(PyObject *module, PyObject *arguments) {
     long fail_at = -1;
     static Survey seen;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "OO!O!|il", &function, &PyTuple_Type, &args, &PyList_Type,
-                          &objects, &calls, &fail_at))
+    if (!PyArg_ParseTuple(arguments, "OO!O!|il", &function, &PyTuple_Type, &args, &PyList_Type, &objects, &calls,
+                          &fail_at))
         return NULL;
     memset(&seen, 0, sizeof seen);
     seen.calls = calls;
@@ -72,7 +71,7 @@ PyObject *survey_calls(PyObject *module, PyObject *arguments) {
     seen.grown = calls > 1 ? (Py_ssize_t)(malloced() - before) : 0;
     ledger_keep(0);
     PyGC_Collect();
-    return report_survey(&seen);
+    return report_survey(&seen, SURVIVORS_OURS);
 }
 
 /* ---- exhume ---- */
@@ -120,10 +119,8 @@ PyObject *survey_gil(PyObject *module, PyObject *arguments) {
         sum.total_ns += times.total_ns;
         sum.released_ns += times.released_ns;
         sum.releases += times.releases;
-        if (times.longest_held_ns > sum.longest_held_ns)
-            sum.longest_held_ns = times.longest_held_ns;
+        if (times.longest_held_ns > sum.longest_held_ns) sum.longest_held_ns = times.longest_held_ns;
     }
-    return Py_BuildValue("{s:K,s:K,s:K,s:K}", "total_ns", sum.total_ns, "released_ns",
-                         sum.released_ns, "releases", sum.releases, "longest_held_ns",
-                         sum.longest_held_ns);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K}", "total_ns", sum.total_ns, "released_ns", sum.released_ns, "releases",
+                         sum.releases, "longest_held_ns", sum.longest_held_ns);
 }

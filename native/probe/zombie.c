@@ -27,8 +27,7 @@ static void note(PyObject *object, const char *how, Site used) {
     int32_t *index = table_find(&places, object);
     if (!index || first_use.found) return;
     const Zombie *zombie = &zombies[*index];
-    first_use =
-        (ZombieUse){.taken = zombie->taken, .freed = zombie->freed, .used = used, .found = 1};
+    first_use = (ZombieUse){.taken = zombie->taken, .freed = zombie->freed, .used = used, .found = 1};
     memcpy(first_use.type, zombie->type, ZOMBIE_NAME);
     strncpy(first_use.how, how, ZOMBIE_NAME - 1);
 }
@@ -132,8 +131,7 @@ int zombie_take(void *block) {
     PyObject *object = objects_in(block, bytes);
     if (!object || zombie_is(object) || table_put(&places, object, n_zombies) != 0) return 0;
     Zombie *zombie = &zombies[n_zombies++];
-    *zombie =
-        (Zombie){.object = object, .taken = known ? known->site : 0, .freed = frames_innermost()};
+    *zombie = (Zombie){.object = object, .taken = known ? known->site : 0, .freed = frames_innermost()};
     strncpy(zombie->type, Py_TYPE(object)->tp_name, ZOMBIE_NAME - 1);
     size_t header = (size_t)((char *)object - (char *)block) + sizeof(PyObject);
     if (bytes > header) memset((char *)block + header, FILL, bytes - header);

@@ -17,7 +17,7 @@ from tutor.store.progress import ProgressStore
 
 COMMANDS = [
     "start", "list", "next", "show", "hint", "progress", "check", "bench", "verify", "diff", "solution", "reset",
-    "undo", "doctor", "reset-terminal", "completion",
+    "undo", "diagnose", "doctor", "reset-terminal", "completion",
 ]  # fmt: skip
 
 

@@ -141,9 +141,38 @@ def _add_changing(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 def _add_rest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add = _Commands(commands).add
     add("doctor", "say which toolchains work here, what is missing and how to get it")
+    _add_diagnose(add("diagnose", "name the defects of any installed extension module that a statement calls"))
     add("reset-terminal", "repair a terminal that a killed program left in a mess")
     completion = add("completion", "print a completion script for your shell")
     completion.add_argument("shell", choices=SHELLS)
+
+
+_DIAGNOSE = """\
+Like `python -m timeit`: SETUP runs once, STATEMENT (several are its lines) again and again, in copies of a process that
+may crash. Each call in it gets new arguments every time; a call in a loop or a `with` is only looked at as a whole.
+
+  mltutor diagnose -s "import ujson" "ujson.dumps([1.5, {}])"
+  mltutor diagnose -s "import numpy as np; a = np.ones(9)" "np.add(a, a)" --json
+
+Exit codes: 0 nothing found (notes do not count), 1 something found, 2 wrong usage or an exception in your own code, 3 a
+module is not installed or this machine can't be watched, 4 a defect of mltutor."""
+
+
+def _add_diagnose(parser: argparse.ArgumentParser) -> None:
+    parser.epilog, parser.formatter_class = _DIAGNOSE, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("statement", metavar="STATEMENT", nargs="+", help="what is examined")
+    parser.add_argument("-s", "--setup", metavar="SETUP", action="append", default=[], help="what runs once before it")
+    text = "for one run of the statement (default 10)"
+    parser.add_argument("--seconds", type=_seconds, metavar="S", default=10.0, help=text)
+    parser.add_argument("--memory", type=_count, metavar="MIB", default=2048, help="the most that it may use (2048)")
+    parser.add_argument("--faults", action="store_true", help="also make each call of the Python API fail once")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
+    return value
 
 
 def _count(text: str) -> int:

@@ -34,6 +34,7 @@ COMMANDS = {
     "reset": "tutor.cli.commands.files:reset",
     "undo": "tutor.cli.commands.files:undo",
     "verify": "tutor.cli.commands.prove:verify",
+    "diagnose": "tutor.cli.commands.diagnose:diagnose",
     "doctor": "tutor.cli.commands.terminal:doctor",
     "reset-terminal": "tutor.cli.commands.terminal:reset_terminal",
     "completion": "tutor.cli.commands.terminal:completion",

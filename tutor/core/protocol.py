@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from tutor.core.diagnosis import Diagnosis
 from tutor.core.verdict import BenchResult, CheckResult
 
 PROTOCOL = 1
@@ -90,6 +91,17 @@ class Cythonize(msgspec.Struct, frozen=True, tag="cythonize"):
     cplus: bool = False
 
 
+class Diagnose(msgspec.Struct, frozen=True, tag="diagnose"):
+    """Examine a statement of the user's, after `setup`. seconds: for one run of it. faults: also fail API calls."""
+
+    run_id: int
+    statement: str
+    setup: str = ""
+    seconds: float = 10.0
+    faults: bool = False
+    limits: Limits = Limits(seconds=300.0)
+
+
 class Warm(msgspec.Struct, frozen=True, tag="warm"):
     """Import these modules and put these folders on sys.path now, before any fork."""
 
@@ -109,7 +121,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """Kill everything and exit."""
 
 
-Request = Check | Bench | Cythonize | Warm | Cancel | Quit
+Request = Check | Bench | Cythonize | Diagnose | Warm | Cancel | Quit
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -152,6 +164,13 @@ class Benched(msgspec.Struct, frozen=True, tag="benched"):
     final: bool
 
 
+class Diagnosed(msgspec.Struct, frozen=True, tag="diagnosed"):
+    """The answer to a Diagnose."""
+
+    run_id: int
+    diagnosis: Diagnosis
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The request has ended. `failed` is the learner's doing (see findings), `broken` is ours, with the traceback."""
 
@@ -162,7 +181,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     result: CheckResult | None = None
 
 
-Reply = Ready | Announced | Started | Checked | Benched | Done
+Reply = Ready | Announced | Started | Checked | Benched | Diagnosed | Done
 
 encode = msgspec.json.Encoder().encode
 decode_request = msgspec.json.Decoder(Request).decode

@@ -18,7 +18,7 @@ from tutor.core import protocol as p
 from tutor.core.errors import WorkerError
 from tutor.engine.process import Peer, start_peer
 
-Flavour = Literal["plain", "torch", "cuda", "cython"]
+Flavour = Literal["plain", "torch", "cuda", "cython", "bare"]
 Prepare = Callable[[], Awaitable[p.Warm | None]]
 """What a start of a zygote imports and preloads before any fork; made while the process starts."""
 READY_SECONDS = 180.0
@@ -91,7 +91,9 @@ class Zygote:
             async for _ in self._exchange(msgspec.structs.replace(warm, run_id=self.next_id())):
                 pass
 
-    async def request(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> AsyncGenerator[p.Reply, None]:
+    async def request(
+        self, message: p.Check | p.Bench | p.Cythonize | p.Diagnose | p.Warm
+    ) -> AsyncGenerator[p.Reply, None]:
         """All replies to one request, the `Done` last. Closing it early cancels the request and waits for its end.
 
         A zygote that dies is started again and gets the request once more, so replies may repeat from the beginning;
@@ -170,7 +172,9 @@ class Zygote:
             raise self._error(f"the worker does not speak protocol {p.PROTOCOL}: {line[:200]!r}")
         return reply
 
-    async def _exchange(self, message: p.Check | p.Bench | p.Cythonize | p.Warm) -> AsyncGenerator[p.Reply, None]:
+    async def _exchange(
+        self, message: p.Check | p.Bench | p.Cythonize | p.Diagnose | p.Warm
+    ) -> AsyncGenerator[p.Reply, None]:
         run_id = message.run_id
         queue: asyncio.Queue[p.Reply | None] = asyncio.Queue()
         self._replies[run_id] = queue

@@ -59,6 +59,8 @@ _IMPORTS = {
     "torch": [*_ALWAYS, *_TORCH],
     "cuda": [*_ALWAYS, *_TORCH],
     "cython": ["tutor.worker.cythonize"],
+    # For statements of the user's, who may mean another numpy than ours: nothing but what the diagnosis needs itself.
+    "bare": ["tutor.worker.statement.run"],
 }
 
 
@@ -77,6 +79,8 @@ def warm_flavour(flavour: str) -> str:
 
 def later_steps(flavour: str) -> list[Callable[[], None]]:
     """What else to run once: done between requests, so that the first one need not wait for it."""
+    if flavour == "bare":
+        return []
     if flavour == "cython":
         return [_warm_cython]
     if flavour == "plain":

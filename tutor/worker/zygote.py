@@ -21,7 +21,7 @@ from tutor.core import protocol
 from tutor.worker import integrity, linux, pages
 from tutor.worker.child import keep_from_children
 
-_Work = protocol.Check | protocol.Bench | protocol.Cythonize
+_Work = protocol.Check | protocol.Bench | protocol.Cythonize | protocol.Diagnose
 _CHUNK = 1 << 16
 
 
@@ -156,6 +156,11 @@ class Zygote:
 
     def _perform(self, request: _Work) -> None:
         # Imported late but warm already (see warm_flavour): Ready must not wait for a circle of imports.
+        if isinstance(request, protocol.Diagnose):
+            from tutor.worker.statement.run import run_diagnosis
+
+            run_diagnosis(request, self.send)
+            return
         from tutor.worker import bench, cuda, cythonize, supervisor
 
         device = self._flavour == "cuda"
@@ -263,9 +268,9 @@ def prepare_environment() -> tempfile.TemporaryDirectory[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m tutor.worker.zygote --flavour plain|torch|cuda|cython`."""
+    """`python -m tutor.worker.zygote --flavour plain|torch|cuda|cython|bare`."""
     parser = argparse.ArgumentParser(prog="tutor.worker.zygote")
-    parser.add_argument("--flavour", choices=("plain", "torch", "cuda", "cython"), default="plain")
+    parser.add_argument("--flavour", choices=("plain", "torch", "cuda", "cython", "bare"), default="plain")
     flavour = parser.parse_args(arguments).flavour
     born = time.monotonic()
     requests, replies = take_descriptors()

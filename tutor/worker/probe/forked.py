@@ -21,11 +21,15 @@ from tutor.worker.channel import Crashed
 _CHUNK = 1 << 18
 
 
+GRACE = 0.3
+LEFT = "it left without a word"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """`value` is what the body returned, JSON-decoded; else `signal` says what killed it, `error` what it raised.
 
-    late: it was killed because its time was up.
+    late: it was killed because its time was up; `crash` is where it was then. LEFT as `error`: it ended itself.
     """
 
     value: Any = None
@@ -62,7 +66,7 @@ def run_forked(body: Callable[[], Any], seconds: float = 10.0) -> Reply:
 
 def _reply(text: bytes, number: int, report: Crashed | None, late: bool) -> Reply:
     if late or number or not text:
-        return Reply(signal=number, crash=report, late=late, error="" if late or number else "it left without a word")
+        return Reply(signal=number, crash=report, late=late, error="" if late or number else LEFT)
     kind, value = msgspec.json.decode(text)
     return Reply(value=value) if kind == "value" else Reply(error=str(value))
 
@@ -90,13 +94,22 @@ def _read(fd: int, pid: int, deadline: float) -> tuple[bytes, bool]:
     while True:
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _end(fd, pid)
             return b"", True
         part = os.read(fd, _CHUNK)
         if not part:
             return b"".join(parts), False
         parts.append(part)
+
+
+def _end(fd: int, pid: int) -> None:
+    """Kill it; it gets a moment to say where it is."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGABRT)
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline and not (select.select([fd], [], [], GRACE)[0] and not os.read(fd, _CHUNK)):
+            pass
+        os.kill(pid, signal.SIGKILL)
 
 
 def _read_rest(fd: int) -> bytes:

@@ -28,13 +28,13 @@ def fail_each(probed: Probed, most: int = MOST_POINTS) -> tuple[Finding, ...]:
     log = read_survey(counted.value[0]).log
     subjects = probed.subjects()
     found: dict[tuple[str, int | None], Finding] = {}
-    for number in _chosen(log, most):
+    for number in chosen_points(log, most):
         for finding in _fail_one(probed, subjects, log[number], number):
             found.setdefault((finding.file, finding.line), finding)
     return tuple(found.values())
 
 
-def _chosen(log: Sequence[FailPoint], most: int) -> list[int]:
+def chosen_points(log: Sequence[FailPoint], most: int) -> list[int]:
     """Numbers of the calls that are made to fail: the first at each place, then the second at each."""
     rounds: list[list[int]] = [[], []]
     passed: dict[tuple[int, int], int] = {}

@@ -13,7 +13,8 @@ class WatchedRow(msgspec.Struct, frozen=True, array_like=True):
     """An object of the arguments. `series`: references gained since the start, after each call.
 
     owed: places in results without a reference of their own, leaked: references that leaked objects hold, buffers:
-    acquired and not released; all over all calls.
+    acquired and not released, kept: references that no container holds after the end (-1: not looked at); all over all
+    calls.
     """
 
     index: int
@@ -24,6 +25,7 @@ class WatchedRow(msgspec.Struct, frozen=True, array_like=True):
     buffer_site: Site
     last_use: Site
     last_call: str
+    kept: int = -1
 
 
 class SurvivorRow(msgspec.Struct, frozen=True, array_like=True):
