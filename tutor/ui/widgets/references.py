@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual.content import Content
 
+from tutor.core.advice import advice
 from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
@@ -37,10 +38,14 @@ class ReferencesPanel(Panel):
         run = view.checked()
         lines: list[Content | str | Part] = []
         if run is not None:
+            explained: set[str] = set()
             for alike in grouped(findings(run)):
                 lines.extend(_finding(alike[0], width, view.glyphs))
                 if len(alike) > 1:
                     lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
+                if alike[0].code not in explained:
+                    explained.add(alike[0].code)
+                    lines.extend(paragraph(advice(alike[0].code).text, width, 2, "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
         return stack(lines or [("nothing is counted yet: checks that use `refs` report here", "dim")])
 
