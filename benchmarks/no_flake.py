@@ -37,13 +37,18 @@ def main() -> None:
         python = make_ready(sys.executable, Path(folder), loop)
         seen = _repeat(python, options.repeat, options.toolchains)
         loop.run_until_complete(python.worker.close())
+    sys.exit(1 if _tell(seen, options.repeat) else 0)
+
+
+def _tell(seen: dict[str, Counter[Verdict]], turns: int) -> int:
+    """Write how it stands after so many turns; the number of cases that gave more than one verdict."""
     flaky = {name: counts for name, counts in seen.items() if len(counts) > 1}
     for name, counts in flaky.items():
-        print(f"FLAKY {name}: {dict(counts)}")
-    print(f"{len(seen)} cases, {options.repeat} turns: {len(seen) - len(flaky)} gave the same verdict every time")
-    document = {"python": VERSION, "turns": options.repeat, "cases": len(seen), "flaky": sorted(flaky)}
+        print(f"FLAKY {name}: {dict(counts)}", flush=True)
+    print(f"{len(seen)} cases, {turns} turns: {len(seen) - len(flaky)} gave the same verdict every time", flush=True)
+    document = {"python": VERSION, "turns": turns, "cases": len(seen), "flaky": sorted(flaky)}
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    sys.exit(1 if flaky else 0)
+    return len(flaky)
 
 
 def _repeat(python: Any, turns: int, toolchains: list[str]) -> dict[str, Counter[Verdict]]:
@@ -56,7 +61,8 @@ def _repeat(python: Any, turns: int, toolchains: list[str]) -> dict[str, Counter
                     if statement:
                         name = f"{toolchain} {defect}: {statement}"
                         seen.setdefault(name, Counter())[_verdict(python, toolchain, statement, case.faults)] += 1
-        print(f"turn {turn}: {len(seen)} cases, {time.monotonic() - started:.1f} s", flush=True)
+        print(f"turn {turn}: {time.monotonic() - started:.1f} s", flush=True)
+        _tell(seen, turn)
     return seen
 
 
