@@ -12,8 +12,8 @@ from tutor.engine.quiet import Quiet
 
 
 class Crowd:
-    def __init__(self) -> None:
-        self.quiet = Quiet()
+    def __init__(self, path: Path) -> None:
+        self.quiet = Quiet(path / "lock")
         self.inside: list[str] = []
         self.seen: list[tuple[str, ...]] = []
 
@@ -35,8 +35,8 @@ class Crowd:
             self.inside.remove(name)
 
 
-async def test_one_who_is_alone_is_alone() -> None:
-    crowd = Crowd()
+async def test_one_who_is_alone_is_alone(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path)
     await asyncio.gather(
         *(crowd.share(f"build {n}") for n in range(3)),
         *(crowd.be_alone(f"bench {n}") for n in range(2)),
@@ -48,8 +48,8 @@ async def test_one_who_is_alone_is_alone() -> None:
     assert order.index("late 0") > order.index("bench 0")
 
 
-async def test_cancelling_gives_back() -> None:
-    crowd = Crowd()
+async def test_cancelling_gives_back(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path)
     holder = asyncio.create_task(crowd.be_alone("bench"))
     waiter = asyncio.create_task(crowd.be_alone("impatient"))
     await asyncio.sleep(0)
