@@ -202,6 +202,14 @@ async def run(args: argparse.Namespace, scratch: Path) -> list[Row]:
     return rows
 
 
+def earlier_rows(path: Path, measured: set[tuple[str, str]]) -> list[dict[str, object]]:
+    """Rows of an earlier run that this one did not measure: each holds both ways of one run."""
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [row for row in rows if (row["exercise"], row["compiler"]) not in measured]
+
+
 def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -214,7 +222,9 @@ def main() -> None:
         rows = asyncio.run(run(args, Path(scratch)))
     Console(width=150).print(table(rows))
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    document = {"schema": 1, "machine": platform.machine(), "cores": os.cpu_count(), "rows": [asdict(r) for r in rows]}
+    kept = earlier_rows(args.json, {(row.exercise, row.compiler) for row in rows})
+    document = {"schema": 1, "machine": platform.machine(), "cores": os.cpu_count()}
+    document["rows"] = [*kept, *(asdict(row) for row in rows)]
     args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(f"written to {args.json}")
 

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from tutor.content.resources import native_root
 from tutor.core.exercise import Exercise
 from tutor.core.protocol import Artifact, encode
@@ -103,9 +105,16 @@ def _cython(exercise: Exercise) -> UsualWay:
         from Cython.Build import cythonize
         from setuptools import Extension, setup
         setup(name="usual", py_modules=[], ext_modules=cythonize([
-            Extension("{exercise.module}", {list(exercise.files)}, extra_compile_args={FLAGS})], language_level=3))
+            Extension("{exercise.module}", {list(exercise.files)}, extra_compile_args={FLAGS})
+        ], language_level=3, annotate=True))
         """)
-    return UsualWay("setup.py build_ext + pytest", setup, _build_ext(), _extension(exercise))
+    pages = [f"{Path(name).stem}.html" for name in exercise.files]
+
+    def find(folder: Path) -> Artifact:
+        extra = {page: str(folder / page) for page in pages}
+        return msgspec.structs.replace(_extension(exercise)(folder), extra=extra)
+
+    return UsualWay("setup.py build_ext + pytest", setup, _build_ext(), find)
 
 
 def _pybind11(exercise: Exercise) -> UsualWay:

@@ -2,6 +2,7 @@
 #include <Python.h>
 
 #include "attach.h"
+#include "bindings.h"
 #include "calls.h"
 #include "guardbuffer.h"
 #include "heap.h"
@@ -102,6 +103,6 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__probe(void) {
     if (zombie_ready() != 0) return NULL;
     PyObject *module = PyModule_Create(&definition);
-    if (module && guardbuffer_ready(module) != 0) Py_CLEAR(module);
+    if (module && (guardbuffer_ready(module) != 0 || bindings_ready(module) != 0)) Py_CLEAR(module);
     return module;
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tutor.cli.main import main
+from tutor.store.home import cache_tag
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = Path(__file__).resolve().parent / "lessons"
@@ -73,9 +74,15 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+def cli(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_libraries: Callable[[Path], None],
+) -> Cli:
     """The command line in a clean environment of 100 columns."""
     made = Cli(capsys, tmp_path)
+    own_libraries(made.home / "cache" / cache_tag())
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "MLTUTOR_SUBJECT", "MLTUTOR_ASCII", "LC_ALL", "LC_CTYPE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "C.UTF-8")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +131,57 @@ def test_full_disk_loses_nothing(cli: Cli, small_disk: Path, started: Callable[[
     assert result.code == 3
     assert "disk is full" in result.err
     assert (folder / "double.py").read_bytes() == b"mine" * 5000
+    check = cli("check", "demo-double", "--workspace", str(small_disk / "workspace"))
+    assert check.code in (0, 1, 3), "told, never a traceback"
+    assert (folder / "double.py").read_bytes() == b"mine" * 5000
+
+
+@pytest.mark.parametrize("words", [("start", "demo-total"), ("check", "demo-total"), ("list",), ("progress",)])
+def test_a_full_disk_under_home_and_workspace_is_told(
+    cli: Cli, small_disk: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("MLTUTOR_HOME", str(small_disk / "home"))
+    monkeypatch.setenv("MLTUTOR_WORKSPACE", str(small_disk / "workspace"))
+    with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    result = cli(*words)
+    if words[0] in ("start", "check"):
+        assert result.code == 3
+        assert "No space left" in result.err or "disk is full" in result.err
+        assert "  " in result.err, "a remedy"
+    else:
+        assert (result.code, result.err) == (0, "")
+
+
+def test_no_network_for_cargo_is_the_machines_fault_with_its_remedy(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo is not installed")
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "no crates here"))
+    monkeypatch.setenv("CARGO_NET_OFFLINE", "true")
+    result = replace(cli, lessons=ROOT / "lessons")("check", "rs-bpe")
+    assert result.code == 3
+    assert "there is no network" in result.out
+    assert "Go online once" in result.out
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_a_terminal_is_asked_before_the_work_is_replaced(
+    cli: Cli, started: Callable[[str], Path], answer: str, code: int
+) -> None:
+    file = started("demo-double")
+    file.write_text("mine")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    words = [sys.executable, "-m", "tutor.cli.main", "reset", "demo-double", "--lessons", str(LESSONS)]
+    done = subprocess.run(words, stdin=theirs, stdout=theirs, stderr=theirs, check=False, timeout=120, cwd=ROOT)
+    os.close(theirs)
+    assert b"[y/N]" in os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == code
+    assert (file.read_text() == "mine") == (code != 0)
 
 
 def test_nothing_to_undo(cli: Cli) -> None:

@@ -95,6 +95,11 @@ def test_misnumbered_hints_are_refused(total: Path, course: Course) -> None:
     assert caught.value.line == 3
 
 
+def test_hints_without_headings_are_no_hints(total: Path, course: Course) -> None:
+    (total / "hints.md").write_text("Look at the loop.\n")
+    assert hints(course.exercises[0]) == ()
+
+
 def test_the_lessons_that_come_with_mltutor_can_be_read() -> None:
     course = load_course()
     assert len({exercise.id for exercise in course.exercises}) == len(course.exercises) > 0

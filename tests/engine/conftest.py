@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def fake_worker() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, own_libraries: Callable[[Path], None]) -> Home:
+    own_libraries(tmp_path / "home" / "cache")
     return Home(tmp_path / "home" / "state", tmp_path / "home" / "cache", tmp_path / "home" / "config")
 
 

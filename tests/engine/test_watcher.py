@@ -9,12 +9,13 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tutor.engine import inotify
-from tutor.engine.watcher import Watcher
+from tutor.engine.watcher import SETTLE, Watcher
 
 
 class Seen:
@@ -147,13 +148,20 @@ async def test_the_same_content_is_no_save(tmp_path: Path) -> None:
 
 
 async def test_a_burst_is_one_save(tmp_path: Path) -> None:
-    file = tmp_path / "a.c"
-    file.write_text("int a;\n")
-    async with watching(file) as seen:
-        for number in range(20):
-            file.write_text(f"int a{number};\n")
-            await asyncio.sleep(0.002)
-        await seen.settle(1)
+    for attempt in range(50):
+        file = tmp_path / f"{attempt}.c"
+        file.write_text("int a;\n")
+        async with watching(file) as seen:
+            moments = [time.monotonic()]
+            for number in range(20):
+                file.write_text(f"int a{number};\n")
+                await asyncio.sleep(0.002)
+                moments.append(time.monotonic())
+            # On a machine that was held up in the middle it was no burst.
+            if max(after - before for before, after in pairwise(moments)) < SETTLE / 2:
+                await seen.settle(1)
+                return
+    pytest.skip("this machine is too busy to write a burst")
 
 
 async def test_two_files_saved_together_are_told_together(tmp_path: Path) -> None:

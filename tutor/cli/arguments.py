@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import metadata
 
 SHELLS = ("bash", "zsh", "fish")
 # What shtab writes into the completion script to ask for exercise ids.
@@ -23,6 +22,8 @@ class _Version(argparse.Action):
     """Prints the version; looked up only when asked for, as that reads the installed packages."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata  # 15 ms that only --version needs
+
         try:
             version = metadata.version("mltutor")
         except metadata.PackageNotFoundError:

@@ -19,17 +19,21 @@ from tutor.toolchains.settings import configure
 
 _STYLES = {"ok": "green", "limited": "yellow", "missing": "red"}
 _LITTLE_SPACE = 1 << 30
+_OPTIONAL = "cuda"
 
 
 def run_doctor(arguments: Namespace) -> int:
-    """0 when every toolchain can build here and all folders can be written, 3 when not."""
+    """0 when every toolchain can build here and all folders can be written, 3 when not.
+
+    A missing nvcc is told and no failure: who has no GPU has no use for it, and only CUDA variants are skipped.
+    """
     context = Context(arguments)
     configure(context.home.cache)
     folders = (context.workspace.root, context.home.state, context.home.cache)
     lines = (*examine(folders), *map(folder_line, folders))
     chains = tuple(_chain_line(chain) for chain in all_toolchains())
     unwritable = any(line.status == "missing" for line in lines[-len(folders) :])
-    ready = not unwritable and all(line.status == "ok" for line in chains)
+    ready = not unwritable and all(line.status == "ok" or line.name == _OPTIONAL for line in chains)
     if context.output.as_json:
         document = documents.rows_document("lines", lines, ready)
         document["toolchains"] = documents.rows_document("toolchains", chains, ready)["toolchains"]

@@ -21,6 +21,8 @@ def hints(exercise: Exercise) -> tuple[str, ...]:
     file = exercise.folder / "hints.md"
     text = read_text(file)
     headings = list(_HINT.finditer(text))
+    if not headings:
+        return ()
     for expected, heading in enumerate(headings, 1):
         if int(heading[1]) != expected:
             line = text.count("\n", 0, heading.start()) + 1

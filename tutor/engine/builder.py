@@ -160,7 +160,7 @@ class Builder:
 
     async def _cythonize(self, step: CythonStep) -> CommandResult:
         zygote = self._zygotes.of("cython")
-        message = p.Cythonize(zygote.next_id(), str(step.source), str(step.output), step.shared)
+        message = p.Cythonize(zygote.next_id(), str(step.source), str(step.output), step.shared, annotate=True)
         try:
             done = await zygote.finish(message)
         except WorkerError:

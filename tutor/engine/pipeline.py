@@ -23,6 +23,7 @@ from tutor.engine.zygotes import Zygote, Zygotes
 
 Emit = Callable[[e.Event], None]
 BENCH_SECONDS = 3.0
+WITHOUT_GPU = "Run it where there is an NVIDIA GPU, or through --launcher."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ class _Run:
             built = await self._build()
             if built.artifact is None:
                 return self._end(Outcome.FAIL, built.findings[0].message)
-            if gone := await self._device_missing():
-                return self._end(Outcome.SKIPPED, gone, "Run it where there is an NVIDIA GPU, or through --launcher.")
+            gone = await self._device_missing()
+            if gone and "gpu" in self.exercise.needs:
+                return self._end(Outcome.SKIPPED, gone, WITHOUT_GPU)
             other = await self._build_other()
             if self.job.checks:
                 outcome, message = await self._check(built.artifact)
@@ -99,6 +101,8 @@ class _Run:
                     return self._end(outcome, message)
             else:
                 message = ""
+            if gone:
+                return self._end(Outcome.SKIPPED, f"{gone}{'; ' if message else ''}{message}", WITHOUT_GPU)
         if self.job.bench and self.exercise.bench:
             return await self._bench(built.artifact, other, message)
         return self._end(Outcome.PASS, message)
@@ -128,7 +132,7 @@ class _Run:
         if "gpu" not in self.exercise.needs and self.exercise.toolchain != "cuda":
             return ""
         ready = await self.zygote.start()
-        return "" if ready.gpu else "compiled, not run: no GPU here"
+        return "" if ready.gpu else "compiled; what needs a GPU did not run: none here"
 
     # -- check
 

@@ -22,6 +22,8 @@ from tutor.engine.pipeline import Job
 from tutor.engine.prepare import Preparer
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
+from tutor.toolchains.base import BuildRequest
+from tutor.toolchains.registry import toolchain
 
 SPEED_RETRIES = 2
 What = Literal["folder", "starter", "solution", "fault"]
@@ -89,6 +91,9 @@ def _tasks(exercise: Exercise) -> list[_Task]:
 
 async def _prepare(course: Course, chosen: Sequence[Exercise]) -> None:
     """Headers and shared modules first: a dozen builds of one exercise cost less than without them."""
+    for exercise in chosen:
+        with suppress(TutorError):  # planning a build is what asks for a header that few exercises use
+            await asyncio.to_thread(_ask, exercise)
     lessons = tuple(
         replace(lesson, exercises=tuple(one for one in lesson.exercises if one in chosen)) for lesson in course.lessons
     )
@@ -98,6 +103,10 @@ async def _prepare(course: Course, chosen: Sequence[Exercise]) -> None:
         await preparer.done()
     finally:
         await preparer.close()
+
+
+def _ask(exercise: Exercise) -> None:
+    toolchain(exercise.toolchain).plan(BuildRequest(exercise, exercise.solution, exercise.solution))
 
 
 class _Prover:

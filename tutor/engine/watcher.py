@@ -138,18 +138,24 @@ class Watcher:
             await asyncio.wait_for(self._stirred.wait(), self._poll)
         except TimeoutError:
             return False
+        await self._settle()
+        return True
+
+    async def _settle(self) -> None:
+        """Wait until inotify has been silent for the settle time, but not for ever."""
         deadline = time.monotonic() + SETTLE_AT_MOST
+        self._stirred.clear()
+        await asyncio.sleep(SETTLE)
         while self._stirred.is_set() and time.monotonic() < deadline:
             self._stirred.clear()
             await asyncio.sleep(SETTLE)
-        return True
 
     async def _compare(self, settled: bool) -> None:
         """One pass over the files. A difference found by the poll alone settles before it is told."""
         files = self._files
         looks = await asyncio.to_thread(_look_all, files)
         if not settled and self._changed(files, looks):
-            await asyncio.sleep(SETTLE)
+            await self._settle()  # the poll may have come between two writes of one burst
             looks = await asyncio.to_thread(_look_all, files)
         if files is not self._files:
             return  # another exercise was opened meanwhile

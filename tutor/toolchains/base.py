@@ -50,7 +50,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CythonStep:
-    """Translate a .pyx in the warm zygote; where there is none, `fallback` does it in a new process."""
+    """Translate a .pyx in the warm zygote; where there is none, `fallback` does it in a new process.
+
+    Cython's annotated page is written beside `output`, with the suffix .html.
+    """
 
     source: Path
     output: Path

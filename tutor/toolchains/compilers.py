@@ -60,6 +60,14 @@ def compiler() -> Compiler:
     return _gcc()
 
 
+def compiler_for(flags: Sequence[str]) -> Compiler:
+    """The compiler in force; for OpenMP gcc, which brings its library along, where clang's is not installed."""
+    chosen = compiler()
+    if "-fopenmp" in flags and chosen.family == "clang" and not programs.clang_openmp() and programs.gcc().usable:
+        return _gcc()
+    return chosen
+
+
 def _gcc() -> Compiler:
     return Compiler("gcc", programs.gcc(), programs.gxx(), *_gcc_linker())
 

@@ -71,7 +71,7 @@ class CudaToolchain:
         if not base.ready:
             return base
         number = ".".join(map(str, nvcc.version))
-        gpu = "" if programs.gpu_capability() else ", no GPU: compiled, not run"
+        gpu = "" if programs.gpu_capability() else ", no GPU: compiled, what needs one does not run"
         return Availability(True, f"nvcc {number} for {architecture()}{gpu}")
 
     def plan(self, request: BuildRequest) -> BuildPlan:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tutor.toolchains.base import Program
 
-PROBE_SECONDS = 5.0
+# On a cold network file system, or on a machine with no core to spare, a compiler takes seconds to say its version.
+PROBE_SECONDS = 20.0
 CLANG_OLDEST = 16
 _CLANG_NEWEST = 30
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
@@ -106,6 +107,16 @@ def clangxx() -> Program:
 
 
 @cache
+def clang_openmp() -> bool:
+    """Whether clang finds its OpenMP library, a package of its own (libomp-dev)."""
+    path = clang().path
+    if not path:
+        return False
+    output, problem = run_probe((path, "-print-file-name=libomp.so"))
+    return not problem and os.path.isabs(output.strip())
+
+
+@cache
 def mold() -> Program:
     """The mold linker."""
     return _first_usable("mold", [shutil.which("mold"), shutil.which("ld.mold")], lambda p: True)
@@ -175,7 +186,8 @@ def cuda_wheels() -> tuple[Path, ...]:
 
 def forget() -> None:
     """Look again: for tests, and after the user has installed something."""
-    for function in (gcc, gxx, clang, clangxx, mold, lld, cargo, nvcc, addr2line, gpu_capability, gpu_name):
+    compilers = (gcc, gxx, clang, clangxx, clang_openmp, mold, lld, cargo, nvcc)
+    for function in (*compilers, addr2line, gpu_capability, gpu_name):
         function.cache_clear()
 
 

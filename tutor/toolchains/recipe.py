@@ -17,6 +17,7 @@ from tutor.toolchains.compilers import (
     Language,
     base_flags,
     compiler,
+    compiler_for,
     language_flags,
     shorten_paths,
 )
@@ -80,7 +81,7 @@ def build_plan(request: BuildRequest, recipe: Recipe, kind: ArtifactKind, sys_pa
     options = request.exercise.build
     libraries = native_libraries(options.native)
     full = _completed(recipe, request, libraries)
-    chosen = compiler()
+    chosen = compiler_for(full.flags)
     own = (*full.before, *_compile_stages(request, full, chosen))
     natives = tuple(step for library in libraries for step in library.steps)
     stages = ((natives,) if natives else ()) + own

@@ -12,7 +12,6 @@ from textual.screen import Screen
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
-from tutor.engine.process import run_attached, run_beside
 from tutor.ui.editor import Launch, launch
 from tutor.ui.host import Host
 from tutor.ui.output import everything, said
@@ -227,6 +226,8 @@ class ExerciseActions(Screen[None]):
 
     async def _start(self, start: Launch) -> None:
         """Run the editor: beside the app, or in its place while the app sleeps and the engine goes on."""
+        from tutor.engine.process import run_attached, run_beside  # after the first paint
+
         if start.where == "beside":
             code, words = await run_beside(start.argv)
             if code:

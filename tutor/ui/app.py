@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from rich.console import RenderableType
+from textual import events
+from textual._compositor import CompositorUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -25,6 +28,7 @@ from tutor.ui.framework import speak_ascii
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
+from tutor.ui.painted import Painted, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
@@ -50,7 +54,10 @@ class TutorApp(App[int], inherit_bindings=False):
         "screens/sheet.tcss",
         *(f"widgets/{name}.tcss" for name in _STYLES),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "quit", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+        Binding("ctrl+l", "redraw", "redraw", show=False, priority=True),
+    ]
 
     def __init__(
         self,
@@ -75,6 +82,7 @@ class TutorApp(App[int], inherit_bindings=False):
         self._link = Link(connect, self._receive, self._refuse, self._crash)
         self._notable: list[e.Event] = []
         self._due = self._sources_due = False
+        self._painted = Painted()
 
     @property
     def view(self) -> View:
@@ -95,7 +103,23 @@ class TutorApp(App[int], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave, 128 + number)
+        self.app_resume_signal.subscribe(self, lambda _: self._painted.forget())
         self.call_after_refresh(self._begin)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A terminal of another size shows who knows what."""
+        self._painted.forget()
+
+    def action_redraw(self) -> None:
+        """Send everything again: something else wrote on the terminal."""
+        self._painted.forget()
+        self.refresh()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Textual's way to the terminal, with what is on it already left out."""
+        if isinstance(renderable, CompositorUpdate) and can_be_sparse(renderable):
+            renderable = self._painted.sparse(renderable, self.size.width)
+        super()._display(screen, renderable)
 
     def _leave(self, code: int) -> None:
         """A signal asks the app to go: in order when that takes no longer than `_PATIENCE`, else at once."""

@@ -19,8 +19,8 @@ from tutor.core.verdict import CheckResult, Outcome
 NO_GPU = "skipped: no usable NVIDIA GPU on this machine"
 
 
-def skip(request: protocol.Check | protocol.Bench, send: Callable[[protocol.Reply], None]) -> None:
-    """End a request that needs a GPU where there is none: nothing passed, nothing failed."""
+def skip(request: protocol.Bench, send: Callable[[protocol.Reply], None]) -> None:
+    """End a benchmark that needs a GPU where there is none: nothing passed, nothing failed."""
     result = CheckResult("gpu", Outcome.SKIPPED, NO_GPU)
     send(protocol.Done(request.run_id, "ok", NO_GPU, result=result))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import types
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from tutor.worker.probe import library
 
 # The code that decides, and what it decides with. Where a module is not loaded there is nothing to compare.
 JUDGES = [
@@ -67,79 +68,89 @@ _OURS = ("tutor.core.", "tutor.worker.")
 _MISSING = object()
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
+    """A name and what it was bound to; `_MISSING`: it may not become something callable."""
+
     owner: str
     namespace: Any
     name: str
     value: Any
-    code: types.CodeType | None
-    defaults: Any
+    code: types.CodeType | None = None
+    defaults: Any = None
+
+    @property
+    def same(self) -> bool:
+        """True when the name is still bound to it, code included."""
+        space = vars(self.namespace) if isinstance(self.namespace, type) else self.namespace
+        value = space.get(self.name, _MISSING)
+        if self.value is _MISSING:
+            return not callable(value)
+        if value is not self.value:
+            return False
+        return self.code is None or (value.__code__ is self.code and value.__defaults__ is self.defaults)
 
 
 class Snapshot:
-    """Identities of the functions, classes and modules that judge, and of their code."""
+    """Identities of the functions, classes and modules that judge, and of their code.
+
+    Where the probe is loaded it compares: without touching what it looks at, and so without copying its pages.
+    """
 
     def __init__(self, extra: tuple[types.ModuleType, ...] = (), base: Snapshot | None = None) -> None:
         """`base`: an earlier snapshot of this process, from before it forked, that this one adds `extra` to."""
-        self._modules: dict[str, types.ModuleType] = {}
-        self._kept: list[_Kept] = []
-        if base is not None:
-            self._modules.update(base._modules)
-            self._kept += base._kept
-        else:
-            names = [*JUDGES, *(name for name in sys.modules if name.startswith(_OURS))]
-            self._modules.update({name: sys.modules[name] for name in names if name in sys.modules})
-            for name, module in self._modules.items():
-                self._keep_namespace(name, vars(module), deep=not name.startswith(("torch", "numpy", "builtins")))
+        self._kept: list[_Kept] = [] if base is None else base._kept
+        if base is None:
+            self._keep_judges()
+        self._added: list[_Kept] = []
         for module in extra:
-            self._keep_namespace(module.__name__, vars(module), deep=True)
-        self._builtin_names = frozenset(vars(sys.modules["builtins"]))
-        # `torch.compile`, `numpy.abs`: names of builtins that a module has of its own.
-        self._own = {
-            (owner, name)
-            for owner, module in self._modules.items()
-            for name in self._builtin_names & vars(module).keys()
-        }
+            self._keep_namespace(self._added, module.__name__, vars(module), deep=True)
+        self._fast: list[tuple[Any, list[_Kept]]] = [] if base is None else base._fast
+        bindings = getattr(library.loaded(), "Bindings", None)
+        if bindings and not self._fast:
+            self._fast = [(bindings(_rows(self._kept)), self._kept)]
+        if bindings and self._added:
+            self._fast = [*self._fast, (bindings(_rows(self._added)), self._added)]
 
-    def _keep_namespace(self, owner: str, namespace: Any, *, deep: bool) -> None:
+    def _keep_judges(self) -> None:
+        names = [*JUDGES, *(name for name in sys.modules if name.startswith(_OURS))]
+        modules = {name: sys.modules[name] for name in names if name in sys.modules}
+        builtin_names = vars(sys.modules["builtins"]).keys()
+        for name, module in modules.items():
+            self._kept.append(_Kept("sys.modules", sys.modules, name, module))
+            namespace = vars(module)
+            self._keep_namespace(self._kept, name, namespace, deep=not name.startswith(("torch", "numpy", "builtins")))
+            # Planted in a judging module's globals, a builtin's name shadows it (`_pytest.runner.len = ...`).
+            self._kept += [_Kept(name, namespace, one, _MISSING) for one in builtin_names - namespace.keys()]
+
+    def _keep_namespace(self, kept: list[_Kept], owner: str, namespace: Any, *, deep: bool) -> None:
         for name, value in list(namespace.items()):
             if not callable(value) and not isinstance(value, types.ModuleType):
                 continue
             if owner == "torch" and not isinstance(value, types.BuiltinFunctionType):
                 continue  # torch replaces some of its Python names itself, when opcheck first imports the compiler
-            self._keep(owner, namespace, name, value)
+            kept.append(_bound(owner, namespace, name, value))
             if deep and isinstance(value, type) and getattr(value, "__module__", None) == owner:
                 for attribute, member in list(vars(value).items()):
                     if isinstance(member, types.FunctionType | property | classmethod | staticmethod):
-                        self._keep(f"{owner}.{name}", vars(value), attribute, member)
-
-    def _keep(self, owner: str, namespace: Any, name: str, value: Any) -> None:
-        is_function = isinstance(value, types.FunctionType)
-        code = value.__code__ if is_function else None
-        self._kept.append(_Kept(owner, namespace, name, value, code, value.__defaults__ if is_function else None))
+                        kept.append(_bound(f"{owner}.{name}", value, attribute, member))
 
     def replaced(self) -> list[str]:
         """Qualified names of all that is not what it was, sorted; empty when nothing was touched."""
-        found = {name for name, module in self._modules.items() if sys.modules.get(name) is not module}
-        for kept in self._kept:
-            value = kept.namespace.get(kept.name, _MISSING)
-            same = value is kept.value
-            if same and kept.code is not None:
-                same = value.__code__ is kept.code and value.__defaults__ is kept.defaults
-            if not same:
-                found.add(f"{kept.owner}.{kept.name}")
-        return sorted(found | self._shadowed())
+        if self._fast:
+            changed = [kept[index] for bindings, kept in self._fast for index in bindings.changed()]
+        else:
+            changed = [kept for kept in (*self._kept, *self._added) if not kept.same]
+        return sorted({f"{kept.owner}.{kept.name}" for kept in changed})
 
-    def _shadowed(self) -> set[str]:
-        """Names of builtins that were planted in a judging module's globals (`_pytest.runner.len = ...`)."""
-        return {
-            f"{owner}.{name}"
-            for owner, module in self._modules.items()
-            if owner != "builtins"
-            for name in self._builtin_names & vars(module).keys()
-            if (owner, name) not in self._own and callable(vars(module)[name])
-        }
+
+def _bound(owner: str, namespace: Any, name: str, value: Any) -> _Kept:
+    if isinstance(value, types.FunctionType):
+        return _Kept(owner, namespace, name, value, value.__code__, value.__defaults__)
+    return _Kept(owner, namespace, name, value)
+
+
+def _rows(kept: list[_Kept]) -> list[tuple[Any, ...]]:
+    return [row[1:3] if row.value is _MISSING else row[1:4] for row in kept]
 
 
 _base: list[Snapshot] = []

@@ -14,6 +14,7 @@ from tutor.worker.context import CheckContext, context_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from tutor.worker.fixtures.annotation import Annotation
     from tutor.worker.fixtures.faults import Faults
     from tutor.worker.fixtures.gil import Gil
     from tutor.worker.fixtures.guard import Guard
@@ -136,3 +137,11 @@ def variants() -> Variants:
     from tutor.worker.fixtures.variants import Variants
 
     return Variants()
+
+
+@pytest.fixture
+def annotation(request: pytest.FixtureRequest) -> Annotation:
+    """Cython: `annotation.check(depth=1)` finds the lines inside loops that work on Python objects."""
+    from tutor.worker.fixtures.annotation import Annotation
+
+    return Annotation(_context(request).artifact)

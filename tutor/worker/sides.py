@@ -83,8 +83,8 @@ class Side:
         made = (_clock() - start) / 1e9 / both
         mine = [case.prepare(self._built, inputs) for inputs in raw] if case.prepare else raw
         theirs = self._baseline_inputs(others)
-        learner = self._runner(case.learner, [(self._built, *inputs) for inputs in mine[: wanted.count]])
-        baseline = self._runner(case.baseline, theirs[: wanted.baseline_count])
+        learner = self._runner(case.learner, [(self._built, *inputs) for inputs in mine[: wanted.count]], self._built)
+        baseline = self._runner(case.baseline, theirs[: wanted.baseline_count], None)
         order = (learner, baseline) if wanted.learner_first else (baseline, learner)
         with _quiet_collector():
             switches = _switches()
@@ -106,10 +106,14 @@ class Side:
             return [(built, *(case.prepare(built, each) if case.prepare else each)) for each in inputs]
         return [case.prepare_baseline(each) for each in inputs] if case.prepare_baseline else inputs
 
-    def _runner(self, call: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> Callable[[], Timed]:
+    def _runner(self, call: Callable[..., Any], arguments: list[tuple[Any, ...]], built: Any) -> Callable[[], Timed]:
         """Both sides tell the supervisor alike when they begin and end: what that disturbs, it disturbs in both."""
+        settle, skip = self._case.settle, 0 if built is None else 1
 
         def run() -> Timed:
+            if settle is not None:
+                for each in arguments:
+                    settle(built, each[skip:])
             self._channel.send("begin", None)
             outputs, seconds = self._timed(call, arguments)
             self._channel.send("end", seconds)

@@ -24,6 +24,7 @@ from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_proc
 from tutor.worker.deaths import explain_death
 from tutor.worker.integrity import Snapshot, take
 from tutor.worker.outcome import PhaseRecorder, check_id, judge
+from tutor.worker.warm import warm_for
 
 Send = Callable[[protocol.Reply], None]
 
@@ -92,6 +93,7 @@ class CheckLoop:
         named = _wanted(_named(session.items), self.request.only)
         send, run = self._send, self.request.run_id
         send(protocol.Announced(run, tuple(name for name, _ in named)))
+        warm_for({item.path for _, item in named})
         modules = {item.module.__name__: item.module for _, item in named if hasattr(item, "module")}
         snapshot = take(tuple(modules.values()))
         waiting = list(reversed(named))

@@ -6,9 +6,11 @@ import importlib
 import inspect
 import os
 import platform
+import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _ALWAYS = [
@@ -43,12 +45,14 @@ _ALWAYS = [
     "tutor.worker.probe.injection",
     "tutor.worker.probe.kinds",
     "tutor.worker.fixtures.faults",
+    "tutor.worker.fixtures.annotation",
     "tutor.worker.fixtures.memory",
     "tutor.worker.fixtures.gil",
     "tutor.worker.fixtures.guard",
     "tutor.worker.fixtures.variants",
 ]
 _TORCH = "torch torch.testing torch.library torch.autograd.gradcheck torch.utils._pytree".split()  # noqa: SIM905
+_COMPILER = re.compile(r"\bopcheck\(|\btorch\.compile\(|\btorch\._dynamo\b|\bsymbolic_shapes\b")
 # Cython has a process of its own: warm it holds 180 MB, and a fork of it takes 20 ms instead of 3.
 _IMPORTS = {
     "plain": _ALWAYS,
@@ -81,7 +85,18 @@ def later_steps(flavour: str) -> list[Callable[[], None]]:
         return [_warm_cython]
     if flavour == "plain":
         return [_warm_pytest, _warm_inspect]
-    return [_warm_pytest, _warm_autograd, _warm_opcheck, _warm_inspect]
+    return [_warm_pytest, _warm_autograd, _warm_compiler, _warm_opcheck, _warm_inspect]
+
+
+def warm_for(files: Iterable[Path]) -> None:
+    """What several checks of these files would each import in their own process: once before the forks.
+
+    That is torch's compiler, two seconds. A zygote that has been idle for a while has it already.
+    """
+    if "torch" in sys.modules and "torch._dynamo.testing" not in sys.modules:
+        uses = [use for file in files for use in _COMPILER.findall(file.read_text(encoding="utf-8"))]
+        if len(uses) > 1:
+            _warm_compiler()
 
 
 def gpu_name() -> str:
@@ -106,7 +121,8 @@ def _warm_cython() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "warm.pyx")
         source.write_text("def f(double[::1] x):\n    return x[0]\n", encoding="utf-8")
-        compile_quietly(str(source), str(Path(folder, "warm.c")), shared_utility_qualified_name="_cyutility")
+        options = {"shared_utility_qualified_name": "_cyutility", "annotate": True}
+        compile_quietly(str(source), str(Path(folder, "warm.c")), **options)
 
 
 def _warm_pytest() -> None:
@@ -125,6 +141,13 @@ def _warm_autograd() -> None:
     x = torch.ones(3, requires_grad=True)
     (x * x).sum().backward()
     torch.testing.assert_close(torch.zeros(2), torch.zeros(2))
+
+
+def _warm_compiler() -> None:
+    """What fake tensors with open sizes and torch.compile import; a step of its own, so that requests wait less."""
+    for name in ("torch.fx.experimental.symbolic_shapes", "torch._dynamo.testing"):
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _warm_opcheck() -> None:

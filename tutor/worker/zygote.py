@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tutor.core import protocol
-from tutor.worker import integrity, linux
+from tutor.worker import integrity, linux, pages
 from tutor.worker.child import keep_from_children
 
 _Work = protocol.Check | protocol.Bench | protocol.Cythonize | protocol.Diagnose
@@ -43,7 +43,7 @@ class Zygote:
     """The event loop. One thread, so that a fork copies no half-held lock."""
 
     def __init__(self, flavour: str, gpu: str, requests: int, replies: int, later: list[Callable[[], None]]) -> None:
-        self._later = later
+        self._later, self._settled = later, False
         self._flavour, self._gpu = flavour, gpu
         self._requests, self._replies = requests, replies
         self._selector = selectors.DefaultSelector()
@@ -55,8 +55,9 @@ class Zygote:
     def serve(self) -> None:
         """Until Quit, or until the engine hangs up: then every run's tree is killed."""
         while self._open:
-            events = self._selector.select(0 if self._later else None)
-            if not events and self._later:
+            idle = self._later and not self._runs  # a run must not share the machine with what warms the next one
+            events = self._selector.select(0 if idle else None)
+            if not events and idle:
                 self._warm_more()
             for key, _ in events:
                 run: Run | None = key.data
@@ -74,9 +75,11 @@ class Zygote:
     def _warm_more(self) -> None:
         """One more step of warming up, while nothing else is to do."""
         self._later.pop(0)()
-        if not self._later:
+        if not self._later and not self._settled:
+            self._settled = True
             integrity.take_base()
             freeze()
+            self._later = pages.collapse_steps()
 
     def _read_requests(self) -> None:
         data = os.read(self._requests, _CHUNK)
@@ -114,6 +117,8 @@ class Zygote:
             problems += _attempt(f"import {name}", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
         for path in request.preload:
             problems += _attempt(f"load {path}", lambda path=path: _preload(path))  # type: ignore[misc]
+        if self._settled:
+            integrity.take_base()
         freeze()
         outcome = "broken" if problems else "ok"
         self.send(protocol.Done(request.run_id, outcome, "\n".join(problems), time.monotonic() - started))  # type: ignore[arg-type]
@@ -162,7 +167,7 @@ class Zygote:
         match request:
             case protocol.Cythonize():
                 cythonize.translate(request, self.send)
-            case protocol.Check() | protocol.Bench() if device and not self._gpu:
+            case protocol.Bench() if device and not self._gpu:
                 cuda.skip(request, self.send)
             case protocol.Check():
                 supervisor.run_checks(request, self.send)

@@ -146,3 +146,7 @@ def test_calls_share_nothing(built, rng):
     assert np.array_equal(first, second), "the same call gave another result the second time"
     assert np.array_equal(users, before[0]), "the caller's users were changed"
     assert np.array_equal(times, before[1]), "the caller's times were changed"
+
+
+def test_the_loop_stays_in_c(annotation):
+    annotation.check()

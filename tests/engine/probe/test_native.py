@@ -46,6 +46,46 @@ def test_a_guard_buffer_lies_at_its_wall(probe: Any, side: str) -> None:
     assert (made.gets, made.releases) == (1, 1)
 
 
+def test_bindings_tell_what_is_bound_anew_and_nothing_else(probe: Any) -> None:
+    def function(x: int = 1) -> int:
+        return x
+
+    class Judge:
+        def rule(self) -> int:
+            return 1
+
+    space = {"function": function, "Judge": Judge, "len": 3}
+    rows = [
+        (space, "function", function),
+        (Judge, "rule", Judge.rule),
+        (space, "missing"),
+        (space, "len"),
+        (space, "x", 5),
+    ]
+    bindings = probe.Bindings(rows)
+    assert bindings.changed() == [4]
+    references = [sys.getrefcount(value) for value in (function, Judge, Judge.rule)]
+    bindings.changed()
+    assert [sys.getrefcount(value) for value in (function, Judge, Judge.rule)] == references
+    function.__defaults__ = (2,)
+    assert bindings.changed() == [0, 4]
+    function.__defaults__ = None
+    Judge.rule.__code__ = (lambda self: 2).__code__
+    space |= {"missing": print, "len": 4, "x": 5}
+    assert bindings.changed() == [0, 1, 2]
+    space["missing"] = "no callable"
+    Judge.rule = function
+    assert bindings.changed() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "rows", [[()], [(1, "x")], [({}, 1)], ["ab"], [({}, "x", 1, 2)], (), [({}, "x"), None]], ids=repr
+)
+def test_bindings_refuse_what_is_no_row(probe: Any, rows: Any) -> None:
+    with pytest.raises(TypeError):
+        probe.Bindings(rows)
+
+
 @pytest.mark.parametrize("strides", [(16,), (-8,), (0,)])
 def test_a_strided_buffer_is_refused_to_those_who_want_it_flat(probe: Any, defects: Any, strides: tuple[int]) -> None:
     made = probe.GuardBuffer("d", 8, (3,), strides)

@@ -15,11 +15,12 @@ from worker_harness import Outcome, Planted, ZygoteClient, outcome
 from tutor.core import protocol
 
 HERE = Path(__file__).parent
-CRASH_SOURCE = HERE.parents[2] / "native" / "crash" / "crash.c"
+NATIVE = HERE.parents[2] / "native"
+CRASH_SOURCE = NATIVE / "crash" / "crash.c"
 
 
 def compile_c(source: Path, output: Path, *flags: str) -> Path:
-    """Compile one C file to a shared object."""
+    """Compile C to a shared object: `source`, and what else is among the flags."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     include = sysconfig.get_paths()["include"]
@@ -44,8 +45,21 @@ def crash_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory: pytest.TempPathFactory, crash_library: Path) -> Iterator[ZygoteClient]:
-    client = ZygoteClient("plain", tmp_path_factory.mktemp("zygote") / "errors.txt")
-    (done,) = client.finish(protocol.Warm(client.run_id(), preload=(str(crash_library),)))
+    yield from started(tmp_path_factory.mktemp("zygote"), crash_library)
+
+
+@pytest.fixture(scope="session")
+def probed_zygote(tmp_path_factory: pytest.TempPathFactory, crash_library: Path) -> Iterator[ZygoteClient]:
+    """One with the probe, which then compares what judges."""
+    folder = tmp_path_factory.mktemp("probed")
+    first, *others = sorted(map(str, (NATIVE / "probe").glob("*.c")))
+    name = f"_probe{sysconfig.get_config_var('EXT_SUFFIX')}"
+    yield from started(folder, crash_library, compile_c(Path(first), folder / name, *others, "-ldl"))
+
+
+def started(folder: Path, *preload: Path) -> Iterator[ZygoteClient]:
+    client = ZygoteClient("plain", folder / "errors.txt")
+    (done,) = client.finish(protocol.Warm(client.run_id(), preload=tuple(map(str, preload))))
     assert isinstance(done, protocol.Done)
     assert done.outcome == "ok", done.message
     yield client
@@ -71,6 +85,17 @@ def lesson(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.fixture
 def run(zygote: ZygoteClient, planted: Planted, lesson: Callable[[str], Path]) -> Callable[..., Outcome]:
     """Run the checks of a text against the planted extension."""
+    return runner(zygote, planted, lesson)
+
+
+@pytest.fixture
+def run_probed(probed_zygote: ZygoteClient, planted: Planted, lesson: Callable[[str], Path]) -> Callable[..., Outcome]:
+    """The same where the probe is loaded."""
+    return runner(probed_zygote, planted, lesson)
+
+
+def runner(zygote: ZygoteClient, planted: Planted, lesson: Callable[[str], Path]) -> Callable[..., Outcome]:
+    """What runs the checks of a text in this zygote."""
 
     def run_text(text: str, artifact: protocol.Artifact | None = None, **options: object) -> Outcome:
         request = protocol.Check(

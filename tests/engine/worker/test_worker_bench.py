@@ -23,6 +23,9 @@ def spend(n):
 def make(rng):
     return (int(rng.integers(2000, 2004)),)
 
+def settled(inputs, got, want):
+    assert (got, want) == ([False], [True]), f"settled before the calls: {got}, {want}"
+
 CASES = {
     "known": Case(make=make, learner=lambda built, n: spend(n), baseline=lambda n: (spend(n), spend(n), spend(n))[0]),
     "mine": Case(make=lambda rng: (rng.random(50),), learner=lambda built, x: built.f(x), baseline=lambda x: x * 2.0),
@@ -30,6 +33,8 @@ CASES = {
                      baseline=lambda x: x.__imul__(2.0) is None or None, mutates=True),
     "prepared": Case(make=lambda rng: (float(rng.random()),), prepare=lambda built, inputs: (inputs[0] * 2,),
                      learner=lambda built, x: x * 2, baseline=lambda x: x * 4),
+    "settled": Case(make=lambda rng: ([],), settle=lambda built, inputs: inputs[0].append(built is None), mutates=True,
+                    learner=lambda built, x: list(x), baseline=lambda x: list(x), verify=settled),
 }
 """
 
@@ -70,6 +75,10 @@ def test_three_times_the_work_measures_as_three(bench) -> None:
     assert result.low <= result.speedup <= result.high
     assert 2.0 < result.speedup < 4.5
     assert result.met in (True, None)
+
+
+def test_both_sides_are_settled_right_before_their_calls(bench) -> None:
+    assert final(bench("settled")).pairs >= 7
 
 
 def test_target_out_of_reach_is_not_met(bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from worker_harness import Outcome
@@ -39,7 +40,9 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS.keys())
-def test_trick_never_passes(run: Callable[..., Outcome], tmp_path, trick: str) -> None:
+@pytest.mark.parametrize("where", ["run", "run_probed"])
+def test_trick_never_passes(request: pytest.FixtureRequest, tmp_path: Path, where: str, trick: str) -> None:
+    run: Callable[..., Outcome] = request.getfixturevalue(where)
     source = tmp_path / "mine.py"
     source.write_text(f"import os, sys\n\ndef f(x):\n    {trick}\n    return x\n")
     artifact = protocol.Artifact("python", "mine", sys_path=(str(tmp_path),), sources={"mine.py": str(source)})
@@ -49,7 +52,9 @@ def test_trick_never_passes(run: Callable[..., Outcome], tmp_path, trick: str) -
     assert seen.only.findings[0].code in ("forbidden", "crash")
 
 
-def test_honest_twin_passes(run: Callable[..., Outcome], tmp_path) -> None:
+@pytest.mark.parametrize("where", ["run", "run_probed"])
+def test_honest_twin_passes(request: pytest.FixtureRequest, tmp_path: Path, where: str) -> None:
+    run: Callable[..., Outcome] = request.getfixturevalue(where)
     source = tmp_path / "mine.py"
     source.write_text("import os, sys\n\ndef f(x):\n    print('hello')\n    return x\n")
     artifact = protocol.Artifact("python", "mine", sys_path=(str(tmp_path),), sources={"mine.py": str(source)})

@@ -54,3 +54,25 @@ def test_torch_works_in_forks(torch_zygote: ZygoteClient, lesson: Callable[[str]
     assert seen.results["threads"].outcome is Verdict.PASS
     assert seen.codes("fake kernel") == ["fake-kernel"], seen.results["fake kernel"].message
     assert "has no fake kernel" in seen.results["fake kernel"].message
+
+
+def test_the_compiler_is_imported_once_before_the_forks(lesson: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    client = ZygoteClient("torch", tmp_path / "errors.txt")
+    folder = lesson(
+        """
+        def test_first():
+            assert "torch._dynamo.testing" in sys.modules, "torch.compile(...) would import it here"
+
+        def test_second():
+            assert "torch._dynamo.testing" in sys.modules, "opcheck(...) would import it here"
+        """
+    )
+    try:
+        request = protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
+        seen = outcome(client.finish(request, 120))
+        assert {name: result.outcome for name, result in seen.results.items()} == dict.fromkeys(
+            ("first", "second"), Verdict.PASS
+        )
+    finally:
+        client.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from worker_harness import ZygoteClient, outcome
 
 from tutor.core import protocol
+from tutor.core.verdict import Outcome as Verdict
 
 
 def test_warm_reports_what_is_missing(zygote: ZygoteClient) -> None:
@@ -23,6 +26,10 @@ def test_cython_is_translated(zygote: ZygoteClient, tmp_path: Path) -> None:
     request = protocol.Cythonize(zygote.run_id(), str(source), str(output), "_cyutility")
     assert outcome(zygote.finish(request)).done.outcome == "ok"
     assert "__Pyx" in output.read_text()
+    assert not output.with_suffix(".html").exists()
+    request = protocol.Cythonize(zygote.run_id(), str(source), str(output), "_cyutility", annotate=True)
+    assert outcome(zygote.finish(request)).done.outcome == "ok"
+    assert "return x[0]" in re.sub("<[^>]*>", "", output.with_suffix(".html").read_text())
 
 
 def test_cython_errors_come_as_text_and_leave_the_zygote_able(zygote: ZygoteClient, tmp_path: Path) -> None:
@@ -37,16 +44,31 @@ def test_cython_errors_come_as_text_and_leave_the_zygote_able(zygote: ZygoteClie
     assert outcome(zygote.finish(again)).done.outcome == "ok"
 
 
-def test_cuda_without_a_gpu_says_so(tmp_path: Path) -> None:
+def test_cuda_without_a_gpu_runs_the_checks_that_need_none(tmp_path: Path, lesson: Callable[[str], Path]) -> None:
     if os.path.exists("/dev/nvidiactl"):
         pytest.skip("this machine has a GPU")
     pytest.importorskip("torch")
     client = ZygoteClient("cuda", tmp_path / "errors.txt")
+    folder = lesson(
+        """
+        def test_host():
+            pass
+
+        @pytest.mark.gpu
+        def test_device():
+            raise AssertionError("ran without a GPU")
+        """
+    )
     try:
         assert client.ready.gpu == ""
-        artifact = protocol.Artifact("torch", "nothing")
-        done = outcome(client.finish(protocol.Check(client.run_id(), "t", str(tmp_path), artifact), 120)).done
-        assert done.message.startswith("skipped")
+        artifact = protocol.Artifact("python", "nothing")
+        seen = outcome(client.finish(protocol.Check(client.run_id(), "t", str(folder), artifact), 120))
+        found = {name: (result.outcome, result.message) for name, result in seen.results.items()}
+        assert found["host"] == (Verdict.PASS, "")
+        assert found["device"] == (Verdict.SKIPPED, "no NVIDIA GPU on this machine")
+        case = protocol.BenchCaseRequest("any", "eager", 1.0)
+        bench = outcome(client.finish(protocol.Bench(client.run_id(), "t", str(folder), artifact, (case,)), 120))
+        assert bench.done.message.startswith("skipped")
     finally:
         client.close()
 

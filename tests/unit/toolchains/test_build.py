@@ -95,6 +95,26 @@ def test_broken_source_gives_a_finding_on_its_line(
     assert (first.file, first.line) == (file, s.line_of(wrong, at)), built.output
 
 
+OPENMP = """#include <omp.h>
+
+int threads(void) {
+    int most = 0;
+#pragma omp parallel num_threads(3) reduction(max : most)
+    most = omp_get_num_threads();
+    return most;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_openmp_builds_with_whatever_has_its_library(tmp_path: Path, cache: Path, compiler: str) -> None:
+    configure(cache, compiler)  # type: ignore[arg-type]
+    skip_unless_ready("cxx")
+    built = build(make_request(tmp_path, "cxx", "omp", {"omp.c": OPENMP}, build=BuildOptions(flags=("-fopenmp",))))
+    assert built.code == 0, built.output
+    assert load(built.artifact, "print(built.threads())") == "3"
+
+
 def test_undefined_symbol_is_a_link_error_where_it_is_used(tmp_path: Path) -> None:
     skip_unless_ready("cxx")
     text = "int elsewhere(int);\n\nint here(int x) {\n    return elsewhere(x);\n}\n"

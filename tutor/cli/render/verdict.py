@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tutor.cli.output import Output
 from tutor.cli.render.source import show_place
 from tutor.cli.render.speed import show_speed
+from tutor.core.advice import advice
 from tutor.core.exercise import Exercise
 from tutor.core.finding import CODES, Finding, Severity
 from tutor.core.verdict import CheckResult, Outcome, Verdict
@@ -131,8 +132,12 @@ def _show_findings(output: Output, report: Report) -> None:
         return
     output.blank()
     output.text(("findings", "bold"))
+    explained: set[str] = set()
     for group in list(groups.values())[:_GROUPS]:
         _show_group(output, report, group)
+        if group[0].code not in explained:
+            explained.add(group[0].code)
+            output.text((advice(group[0].code).text, "dim"), indent=6)
     if len(groups) > _GROUPS:
         output.text((f"and {len(groups) - _GROUPS} more; --json has them all", "dim"), indent=2)
 

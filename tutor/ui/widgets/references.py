@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual.content import Content
 
+from tutor.core.advice import advice
 from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
@@ -33,15 +34,18 @@ class ReferencesPanel(Panel):
         return (f"{count}{view.glyphs.failed}", "bold $error") if count else ("", "")
 
     def draw(self, view: View, width: int) -> Content:
-        """The findings, then the table."""
+        """The findings, the table, and for each code the rule and how to mend it."""
         run = view.checked()
         lines: list[Content | str | Part] = []
         if run is not None:
-            for alike in grouped(findings(run)):
+            groups = grouped(findings(run))
+            for alike in groups:
                 lines.extend(_finding(alike[0], width, view.glyphs))
                 if len(alike) > 1:
                     lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
+            for code in dict.fromkeys(alike[0].code for alike in groups):
+                lines.extend(["", *paragraph(f"{code}: {advice(code).text}", width, 2, "dim")])
         return stack(lines or [("nothing is counted yet: checks that use `refs` report here", "dim")])
 
 

@@ -31,6 +31,11 @@ def use_library(path: str) -> bool:
     return True
 
 
+def loaded() -> Any:
+    """The extension, also where it can't attach; None where it was not built."""
+    return _module
+
+
 def probe() -> Any:
     """The extension; None where it was not built or can't attach (another processor, system or Python)."""
     return _module if _module is not None and _module.supported() else None

@@ -1,0 +1,173 @@
+"""Only what differs is sent, and the terminal shows the same as if everything were."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pyte
+import pytest
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.geometry import Region
+from textual.strip import Strip
+
+from tutor.ui.painted import Painted
+
+WIDTH, HEIGHT = 40, 8
+WORDS = ["check", "  ", " " * 14, "é", "世界", "✓", "a", " ", "leak"]
+STYLES = [
+    None,
+    Style(),
+    Style(bold=True, color="red"),
+    Style(color="color(39)"),
+    Style(bgcolor="color(49)"),
+    Style(color="#274931", bgcolor="#310027"),
+    Style(reverse=True),
+    Style(underline=True, color="cyan"),
+    Style(dim=True, color="default", bgcolor="default"),
+]
+
+
+def a_strip(chance: random.Random, width: int) -> Strip:
+    segments: list[Segment] = []
+    while sum(one.cell_length for one in segments) < width:
+        segments.append(Segment(chance.choice(WORDS), chance.choice(STYLES)))
+    return Strip(segments).crop(0, width)
+
+
+def console(system: str) -> Console:
+    return Console(file=io.StringIO(), color_system=system, force_terminal=True, width=WIDTH)  # type: ignore[arg-type]
+
+
+def shown(screen: pyte.Screen) -> list[list[object]]:
+    """What can be seen of each cell: of a plain blank only its background."""
+    return [[_seen(screen.buffer[y][x]) for x in range(WIDTH)] for y in range(HEIGHT)]
+
+
+def _seen(cell: pyte.screens.Char) -> object:
+    if cell.data == " " and not (cell.reverse or cell.underscore):
+        return (" ", cell.bg)
+    return cell
+
+
+@pytest.mark.parametrize("system", ["standard", "256", "truecolor"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_terminal_shows_the_same_after_sparse_updates(system: str, seed: int) -> None:
+    chance, painted = random.Random(seed), Painted()
+    whole, sparse = (pyte.Screen(WIDTH, HEIGHT) for _ in range(2))
+    whole_stream, sparse_stream = pyte.Stream(whole), pyte.Stream(sparse)
+    lines = [a_strip(chance, WIDTH) for _ in range(HEIGHT)]
+    out = console(system)
+    for step in range(40):
+        if step == 20:
+            painted.forget()
+        for y in chance.sample(range(HEIGHT), chance.randint(0, 3)):
+            keep = chance.randrange(WIDTH)
+            lines[y] = Strip.join([lines[y].crop(0, keep), a_strip(chance, WIDTH - keep)])
+        update = LayoutUpdate([[line.crop(0, 13), line.crop(13, WIDTH)] for line in lines], Region(0, 0, WIDTH, HEIGHT))
+        whole_stream.feed(update.render_segments(out))
+        sparse_stream.feed(painted.sparse(update, WIDTH).render_segments(out))
+        assert shown(sparse) == shown(whole), f"step {step}"
+
+
+def test_what_is_shown_already_costs_nothing() -> None:
+    painted, out = Painted(), console("256")
+    line = Strip([Segment("checks ", Style(bold=True)), Segment("4/6" + " " * 30, Style(color="green"))])
+    update = LayoutUpdate([[line]], Region(0, 0, WIDTH, 1))
+    first = painted.sparse(update, WIDTH).render_segments(out)
+    assert "checks" in first
+    assert painted.sparse(update, WIDTH).render_segments(out) == ""
+    changed = Strip([Segment("checks ", Style(bold=True)), Segment("5/6" + " " * 30, Style(color="green"))])
+    chops = ChopsUpdate([{0: changed}], [(0, 0, WIDTH)], [[WIDTH]])
+    assert painted.sparse(chops, WIDTH).render_segments(out) == "\x1b[1;8H\x1b[32m5\x1b[m"
+    painted.forget()
+    assert painted.sparse(chops, WIDTH).render_segments(out).endswith("\x1b[K")
+
+
+def test_a_mark_belongs_to_its_character_and_half_a_wide_one_is_never_sent() -> None:
+    painted = Painted()
+    plain, marked = Strip([Segment("cafe 世界")]), Strip([Segment("cafe\u0301 世界")])
+    assert painted.changes(0, 0, plain) == [(0, 9, False)]
+    assert painted.changes(0, 0, marked) == [(3, 4, False)]
+    assert painted.changes(0, 0, Strip([Segment("cafe\u0301 世人")])) == [(7, 9, False)]
+
+
+class Demo:
+    """The demonstration app on a terminal of 80x24, its screen kept by pyte."""
+
+    def __init__(self, folder: Path) -> None:
+        self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 80))
+        words = [sys.executable, str(Path(__file__).parent / "demo.py"), "failing", str(folder)]
+        environment = {
+            **os.environ,
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        environment.pop("COLORTERM", None)
+        self.process = subprocess.Popen(
+            words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self.screen = pyte.Screen(80, 24)
+        self._stream = pyte.ByteStream(self.screen)
+
+    def read(self, quiet: float = 1.0) -> int:
+        """Feed the screen until nothing has come for `quiet` seconds; returns the bytes read."""
+        count = 0
+        while select.select([self.master], [], [], quiet)[0]:
+            try:
+                data = os.read(self.master, 1 << 16)
+            except OSError:  # how Linux says that nobody holds the other end any more
+                break
+            count += len(data)
+            self._stream.feed(data)
+        return count
+
+    def press(self, keys: bytes) -> int:
+        os.write(self.master, keys)
+        return self.read()
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read(0.1)
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+def test_the_real_app_leaves_nothing_behind_on_the_terminal_and_sends_little(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while "FAIL" not in "\n".join(demo.screen.display):
+            demo.read(0.3)
+            assert time.monotonic() < deadline, "\n".join(demo.screen.display)
+        demo.read()
+        assert demo.read(2.0) == 0, "an idle app sends nothing"
+        verdicts = []
+        for keys in (b"3", b"r", b"5", b"r", b"2", b"?", b"\x1b", b"h", b"\x1b", b"r", b"4", b"1"):
+            count = demo.press(keys)
+            if keys == b"r":
+                verdicts.append(count)
+            before = demo.screen.display[:]
+            demo.press(b"\x0c")
+            assert demo.screen.display == before, f"after {keys!r} the terminal did not show what the app drew"
+        assert max(verdicts) < 4096, verdicts
+    finally:
+        demo.close()
