@@ -18,6 +18,8 @@ from tutor.content.course import find_exercise
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
+from tutor.core.history import past_run
+from tutor.core.nudge import nudge
 from tutor.core.state import State
 from tutor.engine.session import Session
 
@@ -65,6 +67,8 @@ class PlainWatch:
                 await self._show(event, state)
             elif isinstance(event, e.HintShown):
                 self._hint(event)
+            elif isinstance(event, e.PastRuns):
+                await self._nudge(event, state)
             else:
                 text = describe(event)
                 if text:
@@ -82,8 +86,18 @@ class PlainWatch:
         files = await asyncio.to_thread(workspace.read, exercise)
         self.say("result")
         raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
-        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced))
+        past = (*state.past, past_run(time.time(), verdict))
+        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past))
         sys.stdout.flush()
+
+    async def _nudge(self, event: e.PastRuns, state: State) -> None:
+        """After a run: one line once the same thing has failed in several versions."""
+        if state.run is None or state.run.verdict is None or not event.runs:
+            return
+        hints = await asyncio.to_thread(texts.hints, self.session.exercise(event.exercise))
+        offer = nudge(event.runs, state.progress.of(event.exercise).hints, len(hints))
+        if offer is not None:
+            self.say(offer.text)
 
     def _hint(self, event: e.HintShown) -> None:
         hints = texts.hints(self.session.exercise(event.exercise))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
+from tutor.core.history import PastRun
 from tutor.core.progress import Progress
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
@@ -159,6 +160,14 @@ class ProgressChanged:
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class PastRuns:
+    """The runs of the open exercise that are over, oldest first, this session's and those before it."""
+
+    exercise: str
+    runs: tuple[PastRun, ...]
+
+
 Event = (
     ExerciseOpened
     | SaveSeen
@@ -177,6 +186,7 @@ Event = (
     | HintShown
     | FilesReplaced
     | ProgressChanged
+    | PastRuns
 )
 
 

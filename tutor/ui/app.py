@@ -170,7 +170,7 @@ class TutorApp(App[int], inherit_bindings=False):
         exercise = self._view.exercise
         if state.current != (exercise.id if exercise else ""):
             exercise = next((one for one in self._view.course.exercises if one.id == state.current), None)
-            self._view = replace(self._view, exercise=exercise, previous=None, sources={})
+            self._view = replace(self._view, exercise=exercise, previous=None, sources={}, hints=0)
         elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
             self._view = replace(self._view, previous=before)
         self._view = replace(self._view, state=state, connected=True)
@@ -227,9 +227,13 @@ class TutorApp(App[int], inherit_bindings=False):
         panel.announce(exercise)
         try:
             text = await asyncio.to_thread(self.material.readme, exercise)
+            hints = await asyncio.to_thread(self.material.hints, exercise)
         except TutorError as error:
             self._refuse(error)
             return
+        if self._view.exercise == exercise:
+            self._view = replace(self._view, hints=len(hints))
+            self._due = True
         await panel.read(text, self._view.glyphs)
 
     async def _read_sources(self, exercise: Exercise) -> None:
