@@ -25,7 +25,7 @@ def run_once(context: Context, exercise: Exercise, bench: bool) -> Report:
 
 
 def bench_against(context: Context, exercise: Exercise, against: str) -> Report:
-    """Time what is in the workspace against `baseline`, `solution` or `starter`. Raises TutorError."""
+    """Time what is in the workspace against `baseline`, `solution`, `starter` or `pass`. Raises TutorError."""
     return _with_session(context, exercise, lambda session: session.bench_against(exercise, against))  # type: ignore[arg-type]
 
 

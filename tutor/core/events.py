@@ -168,6 +168,21 @@ class PastRuns:
     runs: tuple[PastRun, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The learner's files timed beside another version (`against`), as far as it has come; `doing` until it is over.
+
+    message: why there is no result, or none for all cases.
+    """
+
+    exercise: str
+    against: Literal["baseline", "solution", "starter", "pass"]
+    doing: str = ""
+    bench: tuple[BenchResult, ...] = ()
+    done: bool = False
+    message: str = ""
+
+
 Event = (
     ExerciseOpened
     | SaveSeen
@@ -187,6 +202,7 @@ Event = (
     | FilesReplaced
     | ProgressChanged
     | PastRuns
+    | Compared
 )
 
 
@@ -228,8 +244,22 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class BringBack:
+    """Put a kept version in the place of the learner's files, which are kept."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Time the learner's files and another version in one run, once what runs now is over."""
+
+    against: Literal["solution", "starter", "pass"]
+
+
+@dataclass(frozen=True, slots=True)
 class SolutionSeen:
     """The learner has looked at the solution."""
 
 
-Intent = Open | Run | Stop | Hint | Reset | Undo | SolutionSeen
+Intent = Open | Run | Stop | Hint | Reset | Undo | BringBack | Compare | SolutionSeen

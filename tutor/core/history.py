@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,3 +67,9 @@ def versions(runs: Iterable[PastRun]) -> tuple[PastRun, ...]:
 def speeds(runs: Iterable[PastRun], case: str) -> tuple[float, ...]:
     """The speedup of a case in every version that was measured, oldest first."""
     return tuple(run.speeds[case] for run in versions(run for run in runs if case in run.speeds))
+
+
+def speed_of(runs: Sequence[PastRun], digest: str) -> float | None:
+    """The slowest case of the last run that measured this version; None when none did."""
+    measured = (run.speeds for run in reversed(runs) if run.digest == digest and run.speeds)
+    return min(next(measured, {}).values(), default=None)

@@ -59,6 +59,7 @@ class State:
     notices: tuple[e.Notice, ...] = ()
     progress: Progress = field(default_factory=Progress)
     past: tuple[PastRun, ...] = ()
+    compared: e.Compared | None = None
 
 
 def reduce(state: State, event: e.Event) -> State:
@@ -113,8 +114,9 @@ def _reduce_session(state: State, event: e.Event) -> State:
     match event:
         case e.ExerciseOpened(exercise=exercise):
             run = state.run if state.run and state.run.exercise == exercise else None
-            past = state.past if state.current == exercise else ()
-            return replace(state, current=exercise, run=run, missing="", past=past)
+            same = state.current == exercise
+            past, compared = (state.past, state.compared) if same else ((), None)
+            return replace(state, current=exercise, run=run, missing="", past=past, compared=compared)
         case e.SaveSeen(at=at):
             return replace(state, last_save=at, missing="")
         case e.FileMissing(path=path):
@@ -130,5 +132,7 @@ def _reduce_session(state: State, event: e.Event) -> State:
             return replace(state, progress=progress)
         case e.PastRuns(exercise=exercise, runs=runs) if exercise == state.current:
             return replace(state, past=runs)
+        case e.Compared(exercise=exercise) if exercise == state.current:
+            return replace(state, compared=event)
         case _:
             return state

@@ -32,6 +32,7 @@ from tutor.ui.painted import Painted, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
+from tutor.ui.screens.sheet import Sheet
 from tutor.ui.theme import MLTUTOR
 from tutor.ui.typeset import clean
 from tutor.ui.view import View
@@ -193,6 +194,8 @@ class TutorApp(App[int], inherit_bindings=False):
         self._due = False
         with self.batch_update():
             main.show(self._view)
+            if isinstance(self.screen, Sheet):
+                self.screen.show(self._view)
             notable, self._notable = self._notable, []
             for event in notable:
                 self._tell_event(event)

@@ -1,10 +1,10 @@
-"""Pictures of a few cells that both faces draw: a speed over the saves, the seconds of a run stage by stage."""
+"""Pictures of a few cells for both faces: a speed over the saves, a run stage by stage, two versions timed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tutor.core.verdict import Seconds
+from tutor.core.verdict import BenchResult, Seconds
 from tutor.ui.glyphs import Glyphs
 from tutor.ui.typeset import ratio, seconds
 
@@ -55,3 +55,15 @@ def waterfall(spent: Seconds, glyphs: Glyphs, width: int) -> list[tuple[str, str
         made.append((words, " " * start + glyphs.full * max(end - start, 1)))
         before += value
     return made
+
+
+def duel(bench: BenchResult, other: str, glyphs: Glyphs, width: int) -> list[tuple[str, str]]:
+    """Two rows of a comparison: whose, seconds a call, and a bar as long as it took."""
+    sides = (("yours", bench.seconds), (other, bench.baseline_seconds))
+    slowest = max(bench.seconds, bench.baseline_seconds, 1e-12)
+    lead = max(len(name) for name, _ in sides)
+    room = max(width - lead - 12, 8)
+    return [
+        (f"{name:<{lead}} {seconds(took, glyphs.micro):>7}", glyphs.full * max(round(took / slowest * room), 1))
+        for name, took in sides
+    ]
