@@ -166,10 +166,13 @@ def test_doctor_without_tools_says_how_to_get_them(cli: Cli) -> None:
     result = cli.process("doctor", "--json", **NO_TOOLS)
     assert result.code == 3, result.err
     shown = document(result)
-    assert set(shown) == {"schema", "ok", "lines", "toolchains"}
+    assert set(shown) == {"schema", "ok", "lines", "toolchains", "lessons"}
     assert shown["ok"] is False
     rows = {row["name"]: row for row in shown["toolchains"]}  # type: ignore[attr-defined]
     assert set(rows) == {"cxx", "rust", "cext", "ctypes", "cffi", "cython", "pybind11", "torch", "cuda"}
+    first = shown["lessons"][0]  # type: ignore[index]
+    assert (first["number"], first["skipped"]) == (1, ["demo-total"])
+    assert first["why"]
     for name in ("cxx", "rust"):
         assert rows[name]["status"] == "missing"
         assert rows[name]["remedy"]
@@ -179,7 +182,7 @@ def test_doctor_without_tools_says_how_to_get_them(cli: Cli) -> None:
 def test_doctor_here(cli: Cli) -> None:
     result = cli("doctor")
     assert result.code in (0, 3)
-    for words in ("this machine", "Python.h", "toolchains", "cxx", "GB free"):
+    for words in ("this machine", "Python.h", "toolchains", "cxx", "GB free", "1 First steps: its exercise runs"):
         assert words in result.out
     assert not cli.workspace.exists(), "doctor makes nothing"
 

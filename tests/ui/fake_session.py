@@ -14,6 +14,8 @@ from tutor.core.progress import ExerciseProgress, Progress
 from tutor.core.state import State, reduce
 from tutor.core.verdict import BenchResult, CallReport, CheckResult, Outcome, Seconds, Verdict
 from tutor.core.versions import Version
+from tutor.toolchains.doctor import DoctorLine
+from tutor.toolchains.readiness import LessonReadiness, Machine
 
 NOW = 1_790_000_000.0
 TITLES = (
@@ -99,12 +101,37 @@ KEPT = (
 )
 
 
+_VERSIONS = {"gcc, g++": "12.2.0, 12.2.0", "clang": "16.0.6 at /usr/bin/clang-16", "numpy": "2.4.6", "cffi": "2.1.1"}
+MACHINE = Machine(
+    (
+        DoctorLine("Python", "ok", "3.11.7 at /usr/bin/python3"),
+        DoctorLine("Python.h", "ok", "/usr/include/python3.11"),
+        *(DoctorLine(name, "ok", found) for name, found in _VERSIONS.items()),
+        DoctorLine("cargo", "missing", "cargo was not found", "lesson 2 is skipped", "install rustup from [rustup.rs]"),
+        DoctorLine("torch", "ok", "2.15.0", "built without CUDA"),
+        DoctorLine("GPU", "limited", "none that nvidia-smi names", "CUDA exercises are compiled and not run"),
+    ),
+    tuple(
+        LessonReadiness(
+            number,
+            title,
+            len(entries) + 1,
+            ("rs-bpe", "rs-two") if number == 2 else (),
+            ("op-cuda",) if number == 7 else (),
+            ("cargo was not found",) if number == 2 else ("there is no GPU",),
+        )
+        for number, (title, _, entries) in enumerate(TITLES, 1)
+    ),
+)
+
+
 class FakeMaterial:
     """Texts from this file, the learner's from a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kept: tuple[Version, ...] = KEPT
+        self.found = MACHINE
 
     def readme(self, exercise: Exercise) -> str:
         return README
@@ -127,6 +154,9 @@ class FakeMaterial:
 
     def versions(self, exercise: Exercise) -> tuple[Version, ...]:
         return self.kept
+
+    def machine(self, course: Course) -> Machine:
+        return self.found
 
     def path(self, exercise: Exercise, name: str) -> Path:
         return self.folder / exercise.id / name

@@ -14,6 +14,7 @@ from tutor.core.errors import TutorError
 from tutor.store.lock import locked
 from tutor.toolchains.base import Toolchain
 from tutor.toolchains.doctor import DoctorLine, examine
+from tutor.toolchains.readiness import LessonReadiness, Machine, readiness
 from tutor.toolchains.registry import all_toolchains
 from tutor.toolchains.settings import configure
 
@@ -32,16 +33,20 @@ def run_doctor(arguments: Namespace) -> int:
     folders = (context.workspace.root, context.home.state, context.home.cache)
     lines = (*examine(folders), *map(folder_line, folders))
     chains = tuple(_chain_line(chain) for chain in all_toolchains())
+    lessons = tuple(readiness(lesson) for lesson in context.course.lessons if lesson.exercises)
     unwritable = any(line.status == "missing" for line in lines[-len(folders) :])
     ready = not unwritable and all(line.status == "ok" or line.name == _OPTIONAL for line in chains)
     if context.output.as_json:
         document = documents.rows_document("lines", lines, ready)
         document["toolchains"] = documents.rows_document("toolchains", chains, ready)["toolchains"]
+        document["lessons"] = documents.rows_document("lessons", lessons, ready)["lessons"]
         context.output.document(document)
     else:
         _show(context.output, "this machine", lines)
         context.output.blank()
         _show(context.output, "toolchains", chains)
+        context.output.blank()
+        show_lessons(context.output, lessons)
     return 0 if ready else 3
 
 
@@ -70,6 +75,23 @@ def _chain_line(chain: Toolchain) -> DoctorLine:
     if there.ready:
         return DoctorLine(chain.name, "ok", there.detail)
     return DoctorLine(chain.name, "missing", there.missing or there.detail, "its exercises are skipped", there.remedy)
+
+
+def show_lessons(output: Output, lessons: tuple[LessonReadiness, ...]) -> None:
+    """A line a lesson: what of it runs here, and why not all."""
+    output.text(("lessons", "bold"))
+    signs = {"ok": output.glyphs.passed, "limited": output.glyphs.unsure, "missing": output.glyphs.failed}
+    for lesson in lessons:
+        words = f" {lesson.number} {lesson.title}: ", (lesson.text, "dim")
+        output.text((signs[lesson.status], _STYLES[lesson.status]), *words, indent=2)
+
+
+def show_machine(output: Output, machine: Machine) -> None:
+    """The first minute in lines: what is here, what is not and how to get it, the lessons."""
+    output.raw("  here: " + ", ".join(line.name for line in machine.here))
+    if machine.wanting:
+        _show(output, "missing, or could be better", machine.wanting)
+    show_lessons(output, machine.lessons)
 
 
 def _show(output: Output, title: str, lines: tuple[DoctorLine, ...]) -> None:

@@ -43,6 +43,9 @@ class PlainWatch:
         follower = asyncio.create_task(self._follow())
         reader = asyncio.create_task(self._read())
         ended = asyncio.create_task(self._done.wait())
+        progress = self.session.state.progress
+        if not progress.current and not progress.exercises and not self.output.as_json:
+            await self.commands.obey("i")
         await self.session.handle(e.Open(exercise.id, run=True))
         await asyncio.wait({follower, ended}, return_when=asyncio.FIRST_COMPLETED)
         for task in (reader, follower, ended):

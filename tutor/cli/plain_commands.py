@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutor.cli.context import Context
+from tutor.cli.doctor import show_machine
 from tutor.cli.output import Output
 from tutor.cli.render.speed import show_speed
 from tutor.cli.render.tables import show_course, show_versions
@@ -20,6 +21,7 @@ from tutor.core.errors import UsageError
 from tutor.core.exercise import Exercise
 from tutor.core.versions import newest_first
 from tutor.engine.session import Session
+from tutor.toolchains.readiness import look
 
 Against = Literal["solution", "starter", "pass"]
 
@@ -67,6 +69,7 @@ class Commands:
             Command("c", "[solution|starter|pass]", "time yours and the other in one run", self._compare),
             Command("s", "[yes]", "the solution; `yes` once you really want it", self._solution),
             Command("v", "", "kept versions", self._versions),
+            Command("i", "", "what this machine has, and what that means for the lessons", self._machine),
             Command("?", "", "this list", self._help),
         )
 
@@ -130,6 +133,12 @@ class Commands:
 
     async def _lessons(self, _: list[str]) -> None:
         show_course(self.output, self.context.course, self.session.state.progress)
+
+    async def _machine(self, _: list[str]) -> None:
+        machine = await asyncio.to_thread(look, self.context.course)
+        self.say("what this machine has")
+        show_machine(self.output, machine)
+        self.say("nothing of this stops you: what can't run here says so and is skipped")
 
     # -- versions of the files
 

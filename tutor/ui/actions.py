@@ -101,6 +101,26 @@ class ExerciseActions(VersionActions):
         if chosen:
             self.open_exercise(chosen)
 
+    @work(exclusive=True, group="sheet")
+    async def action_machine(self) -> None:
+        """What this machine has, and what that means for the lessons."""
+        await self._show_machine(first=False)
+
+    @work(exclusive=True, group="sheet")
+    async def welcome(self) -> None:
+        """The same as the first thing that a learner sees; the run behind it goes on."""
+        await self._show_machine(first=True)
+
+    async def _show_machine(self, first: bool) -> None:
+        from tutor.ui.screens.machine import MachineSheet
+
+        try:
+            found = await asyncio.to_thread(self.host.material.machine, self.host.view.course)
+        except TutorError as error:
+            self.host.tell(error.message, error.remedy, "warning")
+            return
+        self.app.push_screen(MachineSheet(self.host.view, found, first))
+
     def action_help(self) -> None:
         """The page of keys."""
         from tutor.ui.screens.help import HelpSheet

@@ -135,6 +135,8 @@ class TutorApp(App[int], inherit_bindings=False):
         """Where to begin: what was asked for, where the learner left off, or the first exercise."""
         self._view = replace(self._view, connected=True, state=state)
         self._due = True
+        if not state.progress.current and not state.progress.exercises:
+            self._main.welcome()
         ids = [one.id for one in self._view.course.exercises]
         left = [one for one in ids if one not in state.progress.passed]
         wanted = [one for one in (self._start, state.progress.current, *left, *ids) if one in ids]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tutor.core.exercise import Exercise
+from tutor.core.exercise import Course, Exercise
 from tutor.core.versions import Version
+
+if TYPE_CHECKING:
+    from tutor.toolchains.readiness import Machine
 
 
 class CourseMaterial:
@@ -54,6 +58,12 @@ class CourseMaterial:
         from tutor.content.workspace import Workspace
 
         return Workspace(self.workspace).versions(exercise)
+
+    def machine(self, course: Course) -> Machine:
+        """What is here and what is missing, and what that means for each lesson."""
+        from tutor.toolchains import readiness
+
+        return readiness.look(course)
 
     def path(self, exercise: Exercise, name: str) -> Path:
         """Where a learner's file lies."""

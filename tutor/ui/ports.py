@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tutor.core.events import Event, Intent
-from tutor.core.exercise import Exercise
+from tutor.core.exercise import Course, Exercise
 from tutor.core.state import State
 from tutor.core.versions import Version
+
+if TYPE_CHECKING:
+    from tutor.toolchains.readiness import Machine
 
 
 class SessionLike(Protocol):
@@ -58,6 +61,10 @@ class Material(Protocol):
 
     def versions(self, exercise: Exercise) -> tuple[Version, ...]:
         """Every kept version, oldest first."""
+        ...
+
+    def machine(self, course: Course) -> Machine:
+        """What is here and what is missing, and what that means for each lesson."""
         ...
 
     def path(self, exercise: Exercise, name: str) -> Path:
