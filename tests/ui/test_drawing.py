@@ -107,6 +107,68 @@ def test_visual_goes_before_editor_and_keeps_its_words(tmp_path):
     assert editor.launch(environ, Path("/w/a.c"), None, (80, 24)).argv == (str(program), "-nw", "/w/a.c")
 
 
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """A PATH of programs that are there and do nothing."""
+
+    def make(*names):
+        for name in names:
+            (tmp_path / name).touch(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return make
+
+
+def place(environ, size=(80, 24), command=""):
+    return editor.launch(environ, Path("/w/my files/a.c"), 7, size, command)
+
+
+def test_in_tmux_and_zellij_there_is_a_split_where_both_halves_stay_usable(programs):
+    programs("vim", "tmux", "zellij")
+    tmux, zellij = {"EDITOR": "vim", "TMUX": "/tmp/x,1,0"}, {"EDITOR": "vim", "ZELLIJ": "0"}
+    said = "vim +7 '/w/my files/a.c'"
+    assert place(tmux).argv == ("tmux", "new-window", "-c", "/w/my files", said)
+    assert place(tmux, (80, 40)).argv[1:3] == ("split-window", "-v")
+    assert place(tmux, (120, 24)).argv[1:3] == ("split-window", "-h")
+    words = ("--close-on-exit", "--cwd", "/w/my files", "--", "vim", "+7", "/w/my files/a.c")
+    assert place(zellij).argv == ("zellij", "run", "--in-place", *words)
+    assert place(zellij, (80, 40)).argv == ("zellij", "run", "--direction", "down", *words)
+    assert place(zellij, (140, 40)).argv[2:4] == ("--direction", "right")
+    assert {place(tmux).where, place(zellij).where} == {"beside"}
+
+
+def test_in_the_terminal_of_vs_code_that_is_the_editor(programs):
+    programs("vim", "code")
+    assert place({"TERM_PROGRAM": "vscode"}).argv == ("code", "--goto", "/w/my files/a.c:7")
+    assert place({"TERM_PROGRAM": "vscode", "EDITOR": "vim"}).argv[0] == "vim"
+
+
+@pytest.mark.parametrize(
+    ("command", "argv", "where"),
+    [
+        (
+            "nvim --server /tmp/s --remote {file}",
+            ("nvim", "--server", "/tmp/s", "--remote", "/w/my files/a.c"),
+            "beside",
+        ),
+        ("tool open {file} --line={line}", ("tool", "open", "/w/my files/a.c", "--line=7"), "beside"),
+        ("vim '+call cursor({line}, 1)' {file}", ("vim", "+call cursor(7, 1)", "/w/my files/a.c"), "here"),
+        ("vim", ("vim", "+7", "/w/my files/a.c"), "here"),
+    ],
+)
+def test_edit_cmd_goes_before_all_and_names_file_and_line(programs, command, argv, where):
+    programs("vim", "nvim", "tool")
+    start = place({"EDITOR": "nothing"}, command=command)
+    assert (start.argv, start.where) == (argv, where)
+
+
+@pytest.mark.parametrize("command", ["vim 'half", "no-such-tool {file}"])
+def test_an_edit_cmd_that_cannot_be_used_says_so(programs, command):
+    programs("vim")
+    with pytest.raises(EnvironmentMissing, match=r"no-such-tool|quotation"):
+        place({}, command=command)
+
+
 def test_an_editor_that_is_not_there_is_an_environment_error():
     with pytest.raises(EnvironmentMissing, match="no-such-editor"):
         editor.launch({"EDITOR": "no-such-editor"}, Path("/w/a.c"), 1, (80, 24))

@@ -91,6 +91,10 @@ async def test_find_narrows_and_opens(stage):
         await s.press("enter")
         assert s.intents[-1] == e.Open("pb-sumtree", run=True)
         assert s.app.view.exercise.id == "pb-sumtree"
+        await s.press("slash", *"zzz", "enter")
+        assert "nothing matches all of these words" in s.text
+        await s.press("escape")
+        assert s.intents[-1] == e.Open("pb-sumtree", run=True)
 
 
 async def test_the_lesson_list_opens_an_exercise_and_gives_way(stage):
@@ -127,6 +131,9 @@ async def test_help_names_every_action_on_one_small_page(stage):
         for action in ACTIONS:
             assert action.text in s.text
             assert shown(action.keys[0]) in s.text
+        assert "tab moves between panels" in s.text, "it all fits"
+        await s.press("escape", "4", "question_mark")
+        assert "Speed: bars against target and gold" in s.text
         await s.press("escape")
 
 

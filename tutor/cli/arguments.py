@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 SHELLS = ("bash", "zsh", "fish")
 # What shtab writes into the completion script to ask for exercise ids.
@@ -97,6 +98,8 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     start = add("start", "open the app: watch, build, check and benchmark at every save")
     _exercise(start)
     start.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    edit = "what the key e starts instead of $EDITOR, with {file} and {line} (default: MLTUTOR_EDIT_CMD)"
+    start.add_argument("--edit-cmd", metavar="CMD", default=os.environ.get("MLTUTOR_EDIT_CMD", ""), help=edit)
     listed = add("list", "list the lessons and exercises")
     listed.add_argument("--ids", action="store_true", help="only the ids, one a line")
     add("next", "name the next exercise that has not passed")

@@ -260,5 +260,7 @@ async def run_attached(argv: Sequence[str]) -> int:
 
 async def run_beside(argv: Sequence[str]) -> tuple[int, str]:
     """Run a program that opens its own window or pane and returns; its exit code and what it said on stderr."""
-    done = await asyncio.to_thread(subprocess.run, tuple(argv), capture_output=True, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, tuple(argv), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     return done.returncode, done.stderr.decode(errors="replace").strip()

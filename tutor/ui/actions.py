@@ -125,7 +125,7 @@ class ExerciseActions(VersionActions):
         """The page of keys."""
         from tutor.ui.screens.help import HelpSheet
 
-        self.app.push_screen(HelpSheet(self.host.view))
+        self.app.push_screen(HelpSheet(self.host.view, self.focused_name()))
 
     @work(exclusive=True, group="sheet")
     async def action_hint(self) -> None:
@@ -167,7 +167,7 @@ class ExerciseActions(VersionActions):
         name, line = self._place(exercise)
         path = self.host.material.path(exercise, name)
         try:
-            start = launch(os.environ, path, line, (self.app.size.width, self.app.size.height))
+            start = launch(os.environ, path, line, (self.app.size.width, self.app.size.height), self.host.edit_command)
             await self._start(start)
         except TutorError as error:
             self.host.tell(error.message, error.remedy, "warning")

@@ -67,6 +67,7 @@ class TutorApp(App[int], inherit_bindings=False):
         material: Material,
         *,
         start: str = "",
+        edit_command: str = "",
         glyphs: Glyphs | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -75,7 +76,7 @@ class TutorApp(App[int], inherit_bindings=False):
         self.register_theme(MLTUTOR)
         self.theme = MLTUTOR.name
         self.animation_level = terminal.animation_level()
-        self.material = material
+        self.material, self.edit_command = material, edit_command
         self._now = now
         self._view = View(State(), course, glyphs=glyphs or terminal.glyphs(), now=now(), connected=False)
         self._main = MainScreen(self, course)
@@ -97,6 +98,13 @@ class TutorApp(App[int], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries."""
         return commands(self._main)
+
+    def action_command_palette(self) -> None:
+        """Every action by name, in words that any terminal can show."""
+        from textual.command import CommandPalette
+
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(id="--command-palette", placeholder="an action by name"))
 
     def on_mount(self) -> None:
         """Restore the terminal on signals; the session starts after the first paint."""
@@ -262,6 +270,7 @@ def run(
     exercise: str | None = None,
     launcher: tuple[str, ...] = (),
     mouse: bool = True,
+    edit_command: str = "",
 ) -> int:
     """Open the app and return its exit code: 0 when the learner left, 128 + N on signal N, 4 on a bug of ours."""
 
@@ -274,6 +283,7 @@ def run(
     signs = terminal.glyphs()
     if signs is ASCII:
         speak_ascii()
-    app = TutorApp(connect, course, CourseMaterial(workspace), start=exercise or "", glyphs=signs)
+    start = exercise or ""
+    app = TutorApp(connect, course, CourseMaterial(workspace), start=start, edit_command=edit_command, glyphs=signs)
     result = app.run(mouse=mouse)
     return _CRASHED if result is None and app.return_code else result or 0

@@ -1,4 +1,4 @@
-"""Which command opens the learner's editor at a line, and where: in a tmux split, a window, or this terminal."""
+"""Which command opens the learner's editor at a line, and where: in a split, a window, or this terminal."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _GUI = {"code", "code-insiders", "codium", "cursor", "windsurf", "subl", "zed", 
 _GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
 _COLON = {"hx", "helix", "subl", "zed", "zeditor"}
 _USUAL = ("sensible-editor", "nvim", "vim", "nano", "vi")
+# Programs that need a terminal of their own when --edit-cmd names them; --remote sends the file to one that runs.
+_IN_TERMINAL = {*_USUAL, "editor", "emacs", "hx", "helix", "micro", "kak", "ne", "joe", "jed", "mcedit", "mg"}
+_ELSEWHERE = ("--remote", "--server", "--create-frame", "-c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +29,39 @@ class Launch:
     where: Literal["here", "beside"]
 
 
-def launch(environ: Mapping[str, str], path: Path, line: int | None, size: tuple[int, int]) -> Launch:
+def launch(
+    environ: Mapping[str, str], path: Path, line: int | None, size: tuple[int, int], command: str = ""
+) -> Launch:
     """How to open `path` (at 1-based `line`) on a terminal of `size` columns, rows.
 
-    Raises EnvironmentMissing when no editor is set and none of the usual ones is installed.
+    `command` goes before VISUAL and EDITOR; {file} and {line} in it are filled in. Raises EnvironmentMissing when no
+    editor is set and none of the usual ones is installed.
     """
-    words = shlex.split(environ.get("VISUAL") or environ.get("EDITOR") or "") or _usual()
+    words = _words(environ, command)
     if shutil.which(words[0]) is None:
-        raise EnvironmentMissing(f"the editor `{words[0]}` is not on PATH", "set EDITOR to one that is, then press e")
-    argv = _at(words, path, line)
-    if os.path.basename(words[0]) in _GUI:
+        remedy = "correct --edit-cmd" if command else "set EDITOR to one that is, then press e"
+        raise EnvironmentMissing(f"the editor `{words[0]}` is not on PATH", remedy)
+    argv = _filled(words, path, line)
+    name = os.path.basename(words[0])
+    if name in _GUI or (command and (name not in _IN_TERMINAL or any(word in _ELSEWHERE for word in words))):
         return Launch(tuple(argv), "beside")
     if environ.get("TMUX") and shutil.which("tmux"):
-        return Launch(("tmux", *_pane(size), "-c", str(path.parent), shlex.join(argv)), "beside")
+        return Launch(("tmux", *_tmux(size), "-c", str(path.parent), shlex.join(argv)), "beside")
+    if environ.get("ZELLIJ") and shutil.which("zellij"):
+        place = ("--close-on-exit", "--cwd", str(path.parent))
+        return Launch(("zellij", "run", *_zellij(size), *place, "--", *argv), "beside")
     return Launch(tuple(argv), "here")
+
+
+def _words(environ: Mapping[str, str], command: str) -> list[str]:
+    """The editor's command line before the file: what was asked for, in VS Code that, else a usual one."""
+    try:
+        chosen = shlex.split(command or environ.get("VISUAL") or environ.get("EDITOR") or "")
+    except ValueError as error:
+        raise EnvironmentMissing(f"the editor's command can't be read: {error}", "quote it as a shell would") from error
+    if not chosen and environ.get("TERM_PROGRAM") == "vscode":
+        chosen = next(([name] for name in ("code", "codium", "cursor") if shutil.which(name)), [])
+    return chosen or _usual()
 
 
 def _usual() -> list[str]:
@@ -49,8 +71,10 @@ def _usual() -> list[str]:
     return [found]
 
 
-def _at(words: list[str], path: Path, line: int | None) -> list[str]:
-    """The words with file and line in the editor's own way."""
+def _filled(words: list[str], path: Path, line: int | None) -> list[str]:
+    """The words with {file} and {line} filled in; with both in the editor's own way where they are not named."""
+    if any("{file}" in word for word in words):
+        return [word.replace("{file}", str(path)).replace("{line}", str(line or 1)) for word in words]
     name = os.path.basename(words[0])
     if line is None:
         return [*words, str(path)]
@@ -59,9 +83,17 @@ def _at(words: list[str], path: Path, line: int | None) -> list[str]:
     return [*words, f"{path}:{line}"] if name in _COLON else [*words, f"+{line}", str(path)]
 
 
-def _pane(size: tuple[int, int]) -> list[str]:
+def _tmux(size: tuple[int, int]) -> list[str]:
     """A split where both halves stay usable, else a window of its own."""
     columns, rows = size
     if columns >= 120:
         return ["split-window", "-h"]
     return ["split-window", "-v"] if rows >= 36 else ["new-window"]
+
+
+def _zellij(size: tuple[int, int]) -> list[str]:
+    """The same; a pane in the place of this one where there is no room for two, until the editor ends."""
+    columns, rows = size
+    if columns >= 120:
+        return ["--direction", "right"]
+    return ["--direction", "down"] if rows >= 36 else ["--in-place"]

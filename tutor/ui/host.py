@@ -13,6 +13,7 @@ class Host(Protocol):
     """The app, as its screens see it."""
 
     material: Material
+    edit_command: str
 
     @property
     def view(self) -> View:

@@ -20,7 +20,15 @@ def start(arguments: Namespace) -> int:
 
         mouse = not arguments.no_mouse
         root, home = context.workspace.root, context.home
-        return run(context.course, root, home, exercise=exercise.id, launcher=context.launcher, mouse=mouse)
+        return run(
+            context.course,
+            root,
+            home,
+            exercise=exercise.id,
+            launcher=context.launcher,
+            mouse=mouse,
+            edit_command=arguments.edit_cmd,
+        )
     from tutor.cli.plain import run_plain
 
     return run_plain(context, exercise, reason)

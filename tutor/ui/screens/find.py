@@ -50,6 +50,8 @@ class FindSheet(Sheet[str]):
                 found.add_option(Option(line, id=exercise.id))
         if found.option_count:
             found.highlighted = 0
+        else:
+            found.add_option(Option("  nothing matches all of these words", disabled=True))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow the list."""

@@ -1,4 +1,4 @@
-"""Help: every key on one page of 80x24, and what fits the moment on top."""
+"""Help: every key on one page of 80x24, and what fits the moment and the panel on top."""
 
 from __future__ import annotations
 
@@ -35,13 +35,23 @@ def moment(view: View) -> str:
     return "This can't run here as things are. The line above the status says what is missing; `mltutor doctor` too."
 
 
-def page(view: View) -> Content:
-    """The sentence and two columns of keys."""
+_PANELS = {
+    "lessons": "Lessons: arrows move, enter opens an exercise or folds a lesson.",
+    "task": "Task: what to write, what is checked, how fast it must be.",
+    "build": "Build: each error on your line, what it means; o has the compiler's own words.",
+    "checks": "Checks: failures first, with what they expected and what your code printed.",
+    "speed": "Speed: bars against target and gold, your versions, where the time went.",
+    "references": "References: what each call gains, each finding with its rule and remedy.",
+}
+
+
+def page(view: View, panel: str = "") -> Content:
+    """The sentence, one about the panel that has the focus, and two columns of keys."""
     half = (len(ACTIONS) + 1) // 2
-    lines: list[Content | str | Part] = [(moment(view), ""), ""]
+    lines: list[Content | str | Part] = [(moment(view), ""), (_PANELS.get(panel, ""), "dim"), ""]
     for left, right in zip_longest(ACTIONS[:half], ACTIONS[half:]):
         lines.append(Content.assemble(*_cell(left, 3, 34), *_cell(right, 7, 31)))
-    lines += ["", ("tab moves between panels, arrows and page keys scroll; F1 to F8, F10 also work", "dim")]
+    lines += ["", ("tab moves between panels, arrows scroll; F1 to F8 and F10 also work", "dim")]
     return stack(lines)
 
 
@@ -54,13 +64,13 @@ def _cell(action: Action | None, key: int, text: int) -> list[Part]:
 class HelpSheet(Sheet[None]):
     """A page of text."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, panel: str = "") -> None:
         super().__init__("help")
-        self.view = view
+        self.view, self.panel = view, panel
 
     def content(self) -> list[Widget]:
         """The page, scrolled where the terminal is small."""
-        return [VerticalScroll(Static(page(self.view), markup=False), id="help")]
+        return [VerticalScroll(Static(page(self.view, self.panel), markup=False), id="help")]
 
     def on_mount(self) -> None:
         """Arrow keys scroll."""
