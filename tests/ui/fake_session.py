@@ -158,6 +158,11 @@ class FakeMaterial:
     def machine(self, course: Course) -> Machine:
         return self.found
 
+    def keep_text(self, name: str, text: str) -> Path:
+        path = self.folder / f"{name}.txt"
+        path.write_text(text)
+        return path
+
     def path(self, exercise: Exercise, name: str) -> Path:
         return self.folder / exercise.id / name
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tutor.cli.context import Context
 from tutor.cli.doctor import show_machine
-from tutor.cli.output import Output
+from tutor.cli.output import Output, clean
 from tutor.cli.render.speed import show_speed
 from tutor.cli.render.tables import show_course, show_versions
 from tutor.content import sources, texts
@@ -22,6 +22,7 @@ from tutor.core.exercise import Exercise
 from tutor.core.versions import newest_first
 from tutor.engine.session import Session
 from tutor.toolchains.readiness import look
+from tutor.ui.output import everything
 
 Against = Literal["solution", "starter", "pass"]
 
@@ -69,6 +70,7 @@ class Commands:
             Command("c", "[solution|starter|pass]", "time yours and the other in one run", self._compare),
             Command("s", "[yes]", "the solution; `yes` once you really want it", self._solution),
             Command("v", "", "kept versions", self._versions),
+            Command("raw", "", "all that the tools and checks said, and the file it is in", self._raw),
             Command("i", "", "what this machine has, and what that means for the lessons", self._machine),
             Command("?", "", "this list", self._help),
         )
@@ -139,6 +141,12 @@ class Commands:
         self.say("what this machine has")
         show_machine(self.output, machine)
         self.say("nothing of this stops you: what can't run here says so and is skipped")
+
+    async def _raw(self, _: list[str]) -> None:
+        text = clean(everything(self.session.state.run))
+        path = await asyncio.to_thread(self.context.workspace.keep_text, "output", text)
+        self.output.raw(text.rstrip("\n"))
+        self.say(f"all of this is in {path}")
 
     # -- versions of the files
 

@@ -112,6 +112,13 @@ class Workspace:
         """What was kept for this exercise, oldest first."""
         return self._snapshots(exercise).all()
 
+    def keep_text(self, name: str, text: str) -> Path:
+        """Write what was shown (output, messages) into a file of that name, over the one before; where it is."""
+        path = self.root / STATE / f"{name}.txt"
+        with explained("can't write"):
+            write_atomic(path, text.encode(errors="replace"))
+        return path
+
     def last_reset(self, exercises: tuple[Exercise, ...]) -> Exercise | None:
         """The exercise whose files were replaced last, None when none was."""
         newest = [(s[-1].at, e) for e in exercises if (s := [x for x in self.snapshots(e) if x.kind == "replaced"])]

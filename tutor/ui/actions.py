@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 from textual import work
 
@@ -15,7 +16,7 @@ from tutor.ui.output import everything, said
 from tutor.ui.screens.listings import ListingSheet
 from tutor.ui.versions import VersionActions
 from tutor.ui.widgets.lessons import LessonTree
-from tutor.ui.widgets.listing import highlight
+from tutor.ui.widgets.listing import paint
 
 
 class ExerciseActions(VersionActions):
@@ -146,17 +147,16 @@ class ExerciseActions(VersionActions):
 
     def action_raw(self) -> None:
         """All output of the newest run."""
-        run = self.host.view.built()
-        self._list("output", everything(run))
+        self._list("output", everything(self.host.view.built()))
 
     def action_messages(self) -> None:
         """Notices with their remedies."""
         self._list("messages", said(self.host.view.state.notices))
 
     @work(exclusive=True, group="sheet")
-    async def _list(self, title: str, text: str, name: str = "") -> None:
-        lines = await asyncio.to_thread(highlight, text, name)
-        self.app.push_screen(ListingSheet(title, lines))
+    async def _list(self, title: str, text: str) -> None:
+        lines = await asyncio.to_thread(paint, text)
+        self.app.push_screen(ListingSheet(title, lines, partial(self.host.material.keep_text, title)))
 
     @work(exclusive=True, group="editor")
     async def action_edit(self) -> None:

@@ -65,6 +65,12 @@ class CourseMaterial:
 
         return readiness.look(course)
 
+    def keep_text(self, name: str, text: str) -> Path:
+        """Write a text into a file beside the learner's, and say where it is. Raises WorkspaceError."""
+        from tutor.content.workspace import Workspace
+
+        return Workspace(self.workspace).keep_text(name, text)
+
     def path(self, exercise: Exercise, name: str) -> Path:
         """Where a learner's file lies."""
         return self.workspace / exercise.id / name

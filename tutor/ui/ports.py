@@ -67,6 +67,10 @@ class Material(Protocol):
         """What is here and what is missing, and what that means for each lesson."""
         ...
 
+    def keep_text(self, name: str, text: str) -> Path:
+        """Write a text into a file beside the learner's, and say where it is. Raises WorkspaceError."""
+        ...
+
     def path(self, exercise: Exercise, name: str) -> Path:
         """Where a learner's file lies."""
         ...
