@@ -8,7 +8,7 @@ from tutor.core.history import PastRun
 from tutor.core.progress import ExerciseProgress, Progress
 from tutor.core.verdict import Outcome, Seconds
 from tutor.ui.glyphs import ASCII, UNICODE
-from tutor.ui.pictures import over_saves, sparkline, stages, waterfall
+from tutor.ui.pictures import over_saves, share, sparkline, stages, waterfall
 
 
 def test_a_sparkline_runs_from_zero_to_its_largest_value():
@@ -59,6 +59,40 @@ async def test_the_speed_panel_shows_the_versions_before_and_where_the_time_went
         await s.press("4")
         assert "4 versions" in s.text, "the history stays while nothing can be measured"
         assert "checks" in s.text
+
+
+async def test_progress_is_a_bar_a_lesson_and_a_sign_an_exercise(stage):
+    mine = {
+        "cpp-view": ExerciseProgress("a", 1.0, {"batch-4096": 3.5}, 1, False, 9),
+        "rs-bpe": ExerciseProgress("a", 1.0, {"batch-4096": 2.9}, runs=2),
+        "capi-errors": ExerciseProgress("a", 1.0),
+        "cy-decay": ExerciseProgress(hints=2, solution_seen=True),
+    }
+    async with stage() as s:
+        await s.play(e.ProgressChanged(Progress(mine)))
+        await s.press("g")
+        rows = s.text.splitlines()
+        assert "★                1/1 ███████████████████████" in rows[1]
+        assert "✓                1/1 " in rows[2], "below its gold mark"
+        assert "●✓               1/2 ████████████···········" in rows[3]
+        assert "3/10" in s.text
+        assert "1 gold, 11 runs, 3 hints, 1 solution looked at before a pass" in s.text
+        await s.press("g")
+        assert len(s.app.screen_stack) == 1
+
+
+def test_a_share_is_full_only_when_all_is_done():
+    assert share(0, 9, 6, ASCII) == "------"
+    assert share(1, 99, 6, ASCII) == "#-----"
+    assert share(98, 99, 6, ASCII) == "#####-"
+    assert share(9, 9, 6, ASCII) == "######"
+    assert share(0, 0, 6, ASCII) == "------"
+
+
+def test_every_sign_that_stands_beside_another_differs():
+    for glyphs in (UNICODE, ASCII):
+        signs = (glyphs.gold, glyphs.passed, glyphs.here, glyphs.pending, glyphs.failed, glyphs.unsure)
+        assert len(set(signs)) == len(signs)
 
 
 def leaks(count: int) -> e.PastRuns:

@@ -13,7 +13,7 @@ from tutor.cli.context import Context
 from tutor.cli.doctor import show_machine
 from tutor.cli.output import Output, clean
 from tutor.cli.render.speed import show_speed
-from tutor.cli.render.tables import show_course, show_versions
+from tutor.cli.render.tables import show_course, show_progress, show_versions
 from tutor.content import sources, texts
 from tutor.content.course import find_exercise
 from tutor.core import events as e
@@ -66,6 +66,7 @@ class Commands:
         return (
             Command("t", "", "the task", self._task),
             Command("l", "", "all lessons, what has passed", self._lessons),
+            Command("g", "", "progress: lessons, speeds, hints", self._progress),
             Command("d", "[solution|starter|pass]", "your lines that differ", self._diff),
             Command("c", "[solution|starter|pass]", "time yours and the other in one run", self._compare),
             Command("s", "[yes]", "the solution; `yes` once you really want it", self._solution),
@@ -135,6 +136,9 @@ class Commands:
 
     async def _lessons(self, _: list[str]) -> None:
         show_course(self.output, self.context.course, self.session.state.progress)
+
+    async def _progress(self, _: list[str]) -> None:
+        show_progress(self.output, self.context.course, self.session.state.progress)
 
     async def _machine(self, _: list[str]) -> None:
         machine = await asyncio.to_thread(look, self.context.course)

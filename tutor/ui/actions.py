@@ -122,6 +122,12 @@ class ExerciseActions(VersionActions):
             return
         self.app.push_screen(MachineSheet(self.host.view, found, first))
 
+    def action_progress(self) -> None:
+        """Every lesson as a bar."""
+        from tutor.ui.screens.progress import ProgressSheet
+
+        self.app.push_screen(ProgressSheet(self.host.view))
+
     def action_help(self) -> None:
         """The page of keys."""
         from tutor.ui.screens.help import HelpSheet

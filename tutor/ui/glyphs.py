@@ -54,7 +54,7 @@ ASCII = Glyphs(
     running=">",
     open="v",
     closed=">",
-    here="*",
+    here="@",
     gold="*",
     full="#",
     between="=",

@@ -44,6 +44,7 @@ ACTIONS = (
     Action("panel('references')", ("5",), "references", "references and findings", "look"),
     Action("zoom", ("z",), "zoom", "one panel fills the screen", "look"),
     Action("messages", ("m",), "messages", "notices and their remedies", "look"),
+    Action("progress", ("g",), "progress", "every lesson as a bar", "go"),
     Action("machine", ("i",), "machine", "what is here and missing", "app"),
     Action("help", ("question_mark", "f1"), "help", "this page", "app"),
     Action("app.command_palette", ("ctrl+p", "colon"), "palette", "every action by name", "app"),

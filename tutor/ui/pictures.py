@@ -67,3 +67,10 @@ def duel(bench: BenchResult, other: str, glyphs: Glyphs, width: int) -> list[tup
         (f"{name:<{lead}} {seconds(took, glyphs.micro):>7}", glyphs.full * max(round(took / slowest * room), 1))
         for name, took in sides
     ]
+
+
+def share(done: int, total: int, width: int, glyphs: Glyphs) -> str:
+    """A bar of `width` cells, full up to the share that is done; a little shows, and only all of it is full."""
+    full = round(width * done / total) if total else 0
+    full = min(max(full, 1), width - 1) if 0 < done < total else full
+    return glyphs.full * full + glyphs.dot * (width - full)

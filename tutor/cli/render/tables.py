@@ -14,6 +14,9 @@ from tutor.core.exercise import Course
 from tutor.core.history import PastRun, speed_of
 from tutor.core.progress import Progress
 from tutor.core.versions import Version, changes
+from tutor.ui.pictures import share
+
+_SHARE = 30
 
 
 def make_table(*columns: str, title: str = "") -> Table:
@@ -53,8 +56,9 @@ def show_course(output: Output, course: Course, progress: Progress) -> None:
 
 
 def show_progress(output: Output, course: Course, progress: Progress) -> None:
-    """One row an exercise: passed when, best speedups, hints, runs."""
+    """A bar a lesson, then one row an exercise: passed when, best speedups, hints, runs."""
     glyphs = output.glyphs
+    _show_lessons(output, course, progress)
     table = make_table("", "exercise", "passed", "best speedup", "hints", "runs")
     for exercise in course.exercises:
         mine = progress.of(exercise.id)
@@ -71,6 +75,18 @@ def show_progress(output: Output, course: Course, progress: Progress) -> None:
     done = sum(e.id in progress.passed for e in course.exercises)
     output.blank()
     output.text(f"{done} of {len(course.exercises)} passed")
+
+
+def _show_lessons(output: Output, course: Course, progress: Progress) -> None:
+    glyphs = output.glyphs
+    width = max((len(f"{lesson.number} {lesson.title}") for lesson in course.lessons), default=0)
+    for lesson in course.lessons:
+        if lesson.exercises:
+            done, total = sum(e.id in progress.passed for e in lesson.exercises), len(lesson.exercises)
+            style = "green" if done == total else "cyan"
+            name = f"{f'{lesson.number} {lesson.title}':<{width}}"
+            output.text((name, "bold"), f"  {f'{done}/{total}':>5}  ", (share(done, total, _SHARE, glyphs), style))
+    output.blank()
 
 
 def show_versions(
