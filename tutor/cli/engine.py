@@ -43,7 +43,7 @@ async def _session(context: Context, exercise: Exercise, work: Callable[[Session
         follower = asyncio.create_task(_follow(session))
         await asyncio.sleep(0)
         verdict = await work(session)
-        run, past = session.state.run, session.state.past
+        run, past, roof = session.state.run, session.state.past, session.state.roof
     await follower
     return Report(
         exercise,
@@ -54,6 +54,7 @@ async def _session(context: Context, exercise: Exercise, work: Callable[[Session
         run.cached if run else False,
         len(run.announced) if run else 0,
         past,
+        roof,
     )
 
 

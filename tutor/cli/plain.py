@@ -91,7 +91,7 @@ class PlainWatch:
         self.say("result")
         raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
         past = (*state.past, past_run(time.time(), verdict))
-        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past))
+        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past, state.roof))
         sys.stdout.flush()
 
     async def _nudge(self, event: e.PastRuns, state: State) -> None:

@@ -19,10 +19,12 @@ from tutor.content.course import find_exercise
 from tutor.core import events as e
 from tutor.core.errors import UsageError
 from tutor.core.exercise import Exercise
+from tutor.core.roof import standings
 from tutor.core.versions import newest_first
 from tutor.engine.session import Session
 from tutor.toolchains.readiness import look
 from tutor.ui.output import everything
+from tutor.ui.roofline import plot, words
 
 Against = Literal["solution", "starter", "pass"]
 
@@ -70,6 +72,7 @@ class Commands:
             Command("d", "[solution|starter|pass]", "your lines that differ", self._diff),
             Command("c", "[solution|starter|pass]", "time yours and the other in one run", self._compare),
             Command("s", "[yes]", "the solution; `yes` once you really want it", self._solution),
+            Command("b", "", "roofline: your cases and the bandwidth of this machine", self._roofline),
             Command("v", "", "kept versions", self._versions),
             Command("raw", "", "all that the tools and checks said, and the file it is in", self._raw),
             Command("i", "", "what this machine has, and what that means for the lessons", self._machine),
@@ -139,6 +142,18 @@ class Commands:
 
     async def _progress(self, _: list[str]) -> None:
         show_progress(self.output, self.context.course, self.session.state.progress)
+
+    async def _roofline(self, _: list[str]) -> None:
+        run, roof = self.session.state.run, self.session.state.roof
+        cases = standings(run.bench if run else (), roof)
+        if not cases or roof is None:
+            self.say("no case that says how many bytes it moves has been measured, or not yet this machine")
+            return
+        for number, one in enumerate(cases, 1):
+            moves, here = words(one, self.output.glyphs)
+            self.say(f"{number} {one.case}, {one.bound}-bound: {moves}: {here}")
+        for line in plot(roof, cases, 76, 14, self.output.glyphs):
+            self.output.raw(line)
 
     async def _machine(self, _: list[str]) -> None:
         machine = await asyncio.to_thread(look, self.context.course)

@@ -9,6 +9,7 @@ from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
 from tutor.core.history import PastRun
 from tutor.core.progress import Progress
+from tutor.core.roof import Roof
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
 
@@ -183,6 +184,13 @@ class Compared:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RoofKnown:
+    """What one core of this machine can do at most, measured now or before."""
+
+    roof: Roof
+
+
 Event = (
     ExerciseOpened
     | SaveSeen
@@ -203,6 +211,7 @@ Event = (
     | ProgressChanged
     | PastRuns
     | Compared
+    | RoofKnown
 )
 
 

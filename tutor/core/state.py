@@ -9,6 +9,7 @@ from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
 from tutor.core.history import PastRun
 from tutor.core.progress import Progress
+from tutor.core.roof import Roof
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
 
@@ -60,6 +61,7 @@ class State:
     progress: Progress = field(default_factory=Progress)
     past: tuple[PastRun, ...] = ()
     compared: e.Compared | None = None
+    roof: Roof | None = None
 
 
 def reduce(state: State, event: e.Event) -> State:
@@ -130,8 +132,17 @@ def _reduce_session(state: State, event: e.Event) -> State:
             return replace(state, notices=(*state.notices[-19:], event))
         case e.ProgressChanged(progress=progress):
             return replace(state, progress=progress)
+        case _:
+            return _reduce_facts(state, event)
+
+
+def _reduce_facts(state: State, event: e.Event) -> State:
+    """What is known besides the run: the runs before it, a comparison, the machine's limits."""
+    match event:
         case e.PastRuns(exercise=exercise, runs=runs) if exercise == state.current:
             return replace(state, past=runs)
+        case e.RoofKnown(roof=roof):
+            return replace(state, roof=roof)
         case e.Compared(exercise=exercise) if exercise == state.current:
             return replace(state, compared=event)
         case _:

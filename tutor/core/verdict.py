@@ -48,7 +48,10 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """One benchmark case. Times are medians in seconds per call; `speedup` = baseline / learner with its interval."""
+    """One benchmark case. Times are medians in seconds per call; `speedup` = baseline / learner with its interval.
+
+    bytes, flops: what a call must move and compute at least, where the case declares it.
+    """
 
     case: str
     baseline: str
@@ -64,6 +67,8 @@ class BenchResult:
     against: str = "baseline"
     pairs: int = 0
     note: str = ""
+    bytes: int = 0
+    flops: int = 0
 
     @property
     def conclusive(self) -> bool:

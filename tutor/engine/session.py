@@ -261,6 +261,8 @@ class Session:
         await asyncio.shield(self._record.finished(verdict, complete=order.bench))
         if verdict.passed and order.bench:
             await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
+        if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
+            self._emit(e.RoofKnown(roof))
         if self._watching and verdict.passed:
             await self._look_for_hidden_includes(order.exercise)
         self._bench.builder.forget_old()

@@ -15,6 +15,7 @@ from tutor.engine.builder import Builder
 from tutor.engine.pipeline import Emit, Pipeline
 from tutor.engine.process import run_command
 from tutor.engine.quiet import Quiet
+from tutor.engine.roof import RoofMeter
 from tutor.engine.zygotes import Zygotes
 from tutor.store.build_cache import BuildCache
 from tutor.store.home import CACHE_BYTES, Home
@@ -32,6 +33,7 @@ class Workbench:
         self.scratch = _scratch(home, bool(launcher))
         self.zygotes = Zygotes(launcher, worker, crash_handler)
         self.quiet = Quiet()
+        self.roof = RoofMeter(home.cache, launcher, self.quiet)
         self.builder = Builder(BuildCache(home.builds, CACHE_BYTES), self.scratch, self.zygotes)
         self.pipeline = Pipeline(self.builder, self.zygotes, self.quiet, emit)
 

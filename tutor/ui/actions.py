@@ -128,6 +128,19 @@ class ExerciseActions(VersionActions):
 
         self.app.push_screen(ProgressSheet(self.host.view))
 
+    def action_roofline(self) -> None:
+        """The cases under the limits of this machine."""
+        from tutor.ui.screens.roofline import RooflineSheet, found
+
+        view, exercise = self.host.view, self.exercise
+        cases, roof = found(view), view.state.roof
+        if cases and roof is not None:
+            self.app.push_screen(RooflineSheet(view, roof, cases))
+        elif exercise is not None and any(result.bytes for result in (view.run.bench if view.run else ())):
+            self.host.tell("this machine's limits are being measured", "a few seconds, once")
+        else:
+            self.host.tell("no case that says how many bytes it moves has been measured in this exercise")
+
     def action_help(self) -> None:
         """The page of keys."""
         from tutor.ui.screens.help import HelpSheet

@@ -27,6 +27,7 @@ class Glyphs:
     mark: str = "┃"
     tick: str = "▴"
     rule: str = "│"
+    flat: str = "─"
     dot: str = "·"
     times: str = "×"
     micro: str = "µ"
@@ -61,6 +62,7 @@ ASCII = Glyphs(
     mark="|",
     tick="^",
     rule="|",
+    flat="-",
     dot="-",
     times="x",
     micro="u",

@@ -42,6 +42,7 @@ ACTIONS = (
     Action("panel('checks')", ("3",), "checks", "each check and why it failed", "look"),
     Action("panel('speed')", ("4",), "speed", "bars against the baseline", "look"),
     Action("panel('references')", ("5",), "references", "references and findings", "look"),
+    Action("roofline", ("b",), "roofline", "bandwidth: you and this machine", "look"),
     Action("zoom", ("z",), "zoom", "one panel fills the screen", "look"),
     Action("messages", ("m",), "messages", "notices and their remedies", "look"),
     Action("progress", ("g",), "progress", "every lesson as a bar", "go"),

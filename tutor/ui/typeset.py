@@ -98,3 +98,12 @@ def clock(at: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 check`, `3 checks`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def amount(value: float, unit: str) -> str:
+    """A large number with three digits and a decimal prefix: `9.81 GB/s`, `118 Gflop/s`, `84.0 kB`."""
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{0 if scaled >= 100 else 1 if scaled >= 10 else 2}f} {prefix}{unit}"
+    return f"{value:.0f} {unit}"

@@ -86,6 +86,7 @@ class Measurement:
         self._disturbed: list[Pair] = []
         self._windows: list[tuple[float, float]] = []
         self._opened = 0.0
+        self._work = (0, 0)
 
     def run(self, send: Send) -> BenchResult:
         """Calibrate, then take pairs until the stop rule or the budget ends it. Raises Stopped."""
@@ -93,7 +94,7 @@ class Measurement:
         rival = self._fork(self._request.against) if self._request.against else None
         try:
             for side in filter(None, (learner, rival)):
-                self._await(side, "ready")
+                self._work = msgspec.json.decode(self._await(side, "ready").body, type=tuple[int, int])
             counts = self._calibrate(learner, rival)
             result = self._take_pairs(learner, rival, counts, send)
         finally:
@@ -221,6 +222,7 @@ class Measurement:
             self._request.against_name if self._request.against else "baseline",
             ratio.pairs,
             self._note(ratio, counts, met) if final else "",
+            *self._work,
         )
 
     def _note(self, ratio: stats.Ratio, counts: tuple[int, int], met: bool | None) -> str:

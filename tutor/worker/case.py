@@ -20,6 +20,8 @@ class Case:
     mutates: works in place; else the inputs are compared after the call.
     baseline_built: the baseline is compiled into the same library (a given function): it is called as
     baseline(built, *inputs), and its inputs go through `prepare` like the learner's.
+    bytes: what one call must read and write at least, each byte once; with it the learner sees how near he is to the
+    bandwidth of the machine. flops: additions, multiplications and the like of one call, exp and division as one each.
     """
 
     make: Callable[[Any], tuple[Any, ...]]
@@ -31,3 +33,5 @@ class Case:
     settle: Callable[[Any, tuple[Any, ...]], None] | None = None
     mutates: bool = False
     baseline_built: bool = False
+    bytes: int = 0
+    flops: int = 0

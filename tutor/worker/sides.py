@@ -204,7 +204,7 @@ def load_case(folder: str, name: str) -> Case:
 
 
 def serve_side(channel: Channel, folder: str, name: str, artifact: Artifact, device: bool) -> None:
-    """The body of a side's process: `ready`, then a `timing` a sample, or one `failed`; at the end `touched`."""
+    """The body of a side's process: `ready` with bytes and flops, a `timing` a sample, or one `failed`; `touched`."""
     prepare_process(artifact)
     case = load_case(folder, name)
     if "torch" in sys.modules:
@@ -216,7 +216,7 @@ def serve_side(channel: Channel, folder: str, name: str, artifact: Artifact, dev
     except Defects as error:
         channel.send("failed", _failed(name, error.findings[0]))
         return
-    channel.send("ready", None)
+    channel.send("ready", (int(case.bytes), int(case.flops)))
     while line := channel.receive():
         try:
             timing = side.sample(msgspec.json.decode(line, type=Sample))

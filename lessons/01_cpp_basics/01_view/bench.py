@@ -61,9 +61,19 @@ def transposed(array):
     return array.T
 
 
+# Every element is read and added once, in whatever order.
+WORK = {"bytes": SIDE * SIDE * 4, "flops": SIDE * SIDE}
 CASES = {
     "contiguous": Case(
-        make=make(as_is), prepare=prepare, learner=learner, baseline=by_index, baseline_built=True, verify=verify
+        make=make(as_is),
+        prepare=prepare,
+        learner=learner,
+        baseline=by_index,
+        baseline_built=True,
+        verify=verify,
+        **WORK,
     ),
-    "transposed": Case(make=make(transposed), prepare=prepare, learner=learner, baseline=numpy_sum, verify=verify),
+    "transposed": Case(
+        make=make(transposed), prepare=prepare, learner=learner, baseline=numpy_sum, verify=verify, **WORK
+    ),
 }

@@ -34,7 +34,16 @@ def operator(built, weight):
     return built.quantize_rows(weight)
 
 
-CASES = {
-    "projection-1024x4096": Case(make=weights(1024, 4096), learner=operator, baseline=eager, verify=verify),
-    "adapter-16x1024": Case(make=weights(16, 1024), learner=operator, baseline=eager, verify=verify),
-}
+def case(rows, cols):
+    """A row is read once from memory (the second look finds it in the cache), an int8 and a scale are written."""
+    return Case(
+        make=weights(rows, cols),
+        learner=operator,
+        baseline=eager,
+        verify=verify,
+        bytes=rows * cols * (4 + 1) + rows * 4,
+        flops=rows * cols * 4,  # absolute value, maximum, division, rounding
+    )
+
+
+CASES = {"projection-1024x4096": case(1024, 4096), "adapter-16x1024": case(16, 1024)}

@@ -50,7 +50,20 @@ def verify(inputs, got, want):
         )
 
 
-CASES = {
-    name: Case(make=activations(512, 2816, train), learner=operator, baseline=eager, verify=verify, prepare=registered)
-    for name, train in (("ffn-train-512x2816", True), ("ffn-infer-512x2816", False))
-}
+ROWS, COLS = 512, 2816
+
+
+def case(train):
+    """Forward reads two arrays and writes one; backward reads these two and the gradient, and writes two."""
+    return Case(
+        make=activations(ROWS, COLS, train),
+        learner=operator,
+        baseline=eager,
+        verify=verify,
+        prepare=registered,
+        bytes=ROWS * COLS * 4 * (3 + 5 * train),
+        flops=ROWS * COLS * (5 + 13 * train),  # gate / (1 + exp(-gate)) * up, and its two derivatives
+    )
+
+
+CASES = {"ffn-train-512x2816": case(True), "ffn-infer-512x2816": case(False)}

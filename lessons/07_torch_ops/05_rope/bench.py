@@ -63,8 +63,17 @@ def verify(inputs, got, want):
 
 
 def case(shape, baseline):
+    """q is read and written in place, the two tables are read: once, as the heads of a position share them."""
+    batch, positions, heads, dim = shape
     return Case(
-        make=packed(*shape), learner=operator, baseline=baseline, verify=verify, prepare=registered, mutates=True
+        make=packed(*shape),
+        learner=operator,
+        baseline=baseline,
+        verify=verify,
+        prepare=registered,
+        mutates=True,
+        bytes=4 * (2 * batch * positions * heads * dim + 2 * positions * dim // 2),
+        flops=3 * batch * positions * heads * dim,  # four products and two sums a pair
     )
 
 

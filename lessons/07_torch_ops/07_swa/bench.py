@@ -74,7 +74,13 @@ def close(tolerance):
     return verify
 
 
+# Positions before the first full window see fewer keys.
+PAIRS = HEADS * (POSITIONS * WINDOW - WINDOW * (WINDOW - 1) // 2)
+ARRAY = 4 * HEADS * POSITIONS * DIM
+
+
 def case(train, baseline, tolerance):
+    """Forward: q, k, v in, the result out; two products of DIM a pair. Backward: five in, three out, five products."""
     return Case(
         make=heads(train),
         learner=operator,
@@ -82,6 +88,8 @@ def case(train, baseline, tolerance):
         verify=close(tolerance),
         prepare=registered,
         prepare_baseline=masked,
+        bytes=ARRAY * (4 + 8 * train),
+        flops=PAIRS * 2 * DIM * (2 + 5 * train),
     )
 
 

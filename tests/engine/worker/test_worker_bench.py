@@ -28,7 +28,8 @@ def settled(inputs, got, want):
 
 CASES = {
     "known": Case(make=make, learner=lambda built, n: spend(n), baseline=lambda n: (spend(n), spend(n), spend(n))[0]),
-    "mine": Case(make=lambda rng: (rng.random(50),), learner=lambda built, x: built.f(x), baseline=lambda x: x * 2.0),
+    "mine": Case(make=lambda rng: (rng.random(50),), learner=lambda built, x: built.f(x), baseline=lambda x: x * 2.0,
+                 bytes=800, flops=50),
     "in place": Case(make=lambda rng: (rng.random(50),), learner=lambda built, x: built.g(x),
                      baseline=lambda x: x.__imul__(2.0) is None or None, mutates=True),
     "prepared": Case(make=lambda rng: (float(rng.random()),), prepare=lambda built, inputs: (inputs[0] * 2,),
@@ -145,3 +146,14 @@ def test_unknown_case_is_our_mistake(bench) -> None:
     done = outcome(bench("no such case")).done
     assert done.outcome == "broken"
     assert "no such case" in done.message
+
+
+def test_what_a_case_moves_and_computes_is_told_with_its_times(bench) -> None:
+    replies = bench("mine", "def f(x): return x * 2.0")
+    final = next(r.result for r in replies if isinstance(r, protocol.Benched) and r.final)
+    assert (final.bytes, final.flops) == (800, 50)
+
+
+def test_a_case_that_says_nothing_moves_nothing(bench) -> None:
+    final = next(r.result for r in bench("known") if isinstance(r, protocol.Benched) and r.final)
+    assert (final.bytes, final.flops) == (0, 0)

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from tutor.cli.output import Output
 from tutor.core.history import PastRun, speeds
+from tutor.core.roof import Roof, standing
 from tutor.core.verdict import BenchResult
 from tutor.ui.pictures import over_saves
+from tutor.ui.roofline import short
 
 WIDTH = 32
 
 
-def show_speed(output: Output, results: Iterable[BenchResult], past: Sequence[PastRun] = ()) -> None:
-    """Print one block a case: the bar with its ratio and interval, both times, and the versions before."""
+def show_speed(
+    output: Output, results: Iterable[BenchResult], past: Sequence[PastRun] = (), roof: Roof | None = None
+) -> None:
+    """Print one block a case: the bar with ratio and interval, both times, the machine's limit, the versions before."""
     for result in results:
         glyphs = output.glyphs
         sign, style, word = _standing(output, result)
@@ -22,6 +26,9 @@ def show_speed(output: Output, results: Iterable[BenchResult], past: Sequence[Pa
         output.text((sign, style), f" {result.case}", (f"  {word}", style), indent=2)
         output.text((bar(output, result), style), f"  {ratio} {interval}", (_goals(output, result), "dim"), indent=6)
         output.text((_times(output, result), "dim"), indent=6)
+        placed = standing(result, roof) if roof else None
+        if placed:
+            output.text((short(placed), "dim"), indent=6)
         picture, words = over_saves(speeds(past, result.case), glyphs, WIDTH + 30)
         if words:
             output.text((picture, style), (f"  {words}", "dim"), indent=6)

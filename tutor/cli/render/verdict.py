@@ -13,6 +13,7 @@ from tutor.core.advice import advice
 from tutor.core.exercise import Exercise
 from tutor.core.finding import CODES, Finding, Severity
 from tutor.core.history import PastRun
+from tutor.core.roof import Roof
 from tutor.core.verdict import CheckResult, Outcome, Verdict
 from tutor.ui.pictures import waterfall
 
@@ -36,6 +37,7 @@ class Report:
     cached: bool = False
     announced: int = 0
     past: tuple[PastRun, ...] = ()
+    roof: Roof | None = None
 
     @property
     def lines(self) -> dict[str, list[str]]:
@@ -54,7 +56,7 @@ def show_report(output: Output, report: Report) -> None:
     if verdict.bench:
         output.blank()
         output.text(("speed", "bold"), _took(verdict.seconds.bench))
-        show_speed(output, verdict.bench, report.past)
+        show_speed(output, verdict.bench, report.past, report.roof)
     output.blank()
     _show_seconds(output, report)
     show_verdict_line(output, verdict)

@@ -6,9 +6,11 @@ from textual.content import Content
 
 from tutor.core import history
 from tutor.core.exercise import BenchSpec
+from tutor.core.roof import standing as standing_under
 from tutor.core.verdict import BenchResult, Seconds
 from tutor.ui.glyphs import Glyphs
 from tutor.ui.pictures import over_saves, stages, waterfall
+from tutor.ui.roofline import short
 from tutor.ui.typeset import Part, fit, paragraph, ratio, seconds, spread, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
@@ -23,7 +25,7 @@ class SpeedPanel(Panel):
         """The cases measured so far and those to come, the versions before, and the seconds of the last verdict."""
         run = view.benched()
         now = run and (run.bench, run.active, run.build_ok, run.verdict and run.verdict.seconds)
-        return (now, view.state.past, view.exercise and view.exercise.bench, self._alone)
+        return (now, view.state.past, view.state.roof, view.exercise and view.exercise.bench, self._alone)
 
     @property
     def _alone(self) -> bool:
@@ -47,6 +49,7 @@ class SpeedPanel(Panel):
         lines: list[Content | str | Part] = []
         for bench in measured.values():
             lines.extend(_case(bench, width, view.glyphs))
+            lines.extend(_under_the_roof(view, bench, width))
             lines.extend(_before(view, bench.case, width))
         waiting = [spec for spec in specs if spec.case not in measured]
         if waiting and not measured:
@@ -78,6 +81,12 @@ def _before(view: View, case: str, width: int) -> list[Content | str | Part]:
     """The case over the versions of this exercise so far; a line, or none."""
     picture, words = over_saves(history.speeds(view.state.past, case), view.glyphs, width)
     return [Content.assemble((picture, "$accent"), (f"  {words}", "dim"))] if words else []
+
+
+def _under_the_roof(view: View, bench: BenchResult, width: int) -> list[Content | str | Part]:
+    """How near the case is to the machine's limit; nothing where the case does not say what it moves."""
+    placed = standing_under(bench, view.state.roof) if view.state.roof else None
+    return [(fit(f"{short(placed)}   b: roofline", width, view.glyphs.ellipsis), "dim")] if placed else []
 
 
 def _spent(took: Seconds, width: int, glyphs: Glyphs) -> list[Content | str | Part]:

@@ -1,0 +1,61 @@
+"""The roofline: how near a kernel comes to what one core of this machine can move and compute at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from tutor.core.verdict import BenchResult
+
+
+@dataclass(frozen=True, slots=True)
+class Roof:
+    """Measured limits of one core. bandwidth: (bytes of data, bytes a second), from the caches to memory."""
+
+    bandwidth: tuple[tuple[int, float], ...]
+    flops: float
+
+    def bandwidth_for(self, size: int) -> tuple[int, float]:
+        """The limit for data of this size: that of the smallest measured size that is not smaller, else of memory."""
+        return next((level for level in self.bandwidth if level[0] >= size), self.bandwidth[-1])
+
+    @property
+    def memory(self) -> float:
+        """Bytes a second from memory."""
+        return self.bandwidth[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One case under its roof. intensity: operations a byte, 0 where the case declares none.
+
+    rate: bytes a second. limit: bytes a second that data of this size gets here. share: of what is attainable.
+    """
+
+    case: str
+    size: int
+    seconds: float
+    rate: float
+    limit: float
+    intensity: float
+    flops: float
+    share: float
+    bound: Literal["memory", "arithmetic"]
+
+
+def standing(bench: BenchResult, roof: Roof) -> Standing | None:
+    """Where a case stands; None for one that declares no bytes, or was not timed."""
+    if bench.bytes <= 0 or bench.seconds <= 0 or not roof.bandwidth or roof.flops <= 0:
+        return None
+    limit = roof.bandwidth_for(bench.bytes)[1]
+    intensity = bench.flops / bench.bytes
+    bound: Literal["memory", "arithmetic"] = "arithmetic" if intensity * limit > roof.flops else "memory"
+    rate, flops = bench.bytes / bench.seconds, bench.flops / bench.seconds
+    share = flops / roof.flops if bound == "arithmetic" else rate / limit
+    return Standing(bench.case, bench.bytes, bench.seconds, rate, limit, intensity, flops, share, bound)
+
+
+def standings(bench: Iterable[BenchResult], roof: Roof | None) -> tuple[Standing, ...]:
+    """All cases that can be placed."""
+    return tuple(s for s in (standing(b, roof) for b in bench) if s is not None) if roof else ()
