@@ -260,13 +260,19 @@ class Session:
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
         await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if self._watching and verdict.passed:
-            await self._look_for_hidden_includes(order.exercise)
+        if self._watching:
+            await self._afterwards(job, verdict)
         self._bench.builder.forget_old()
         return verdict
 
+    async def _afterwards(self, job: Job, verdict: Verdict) -> None:
+        """What follows a verdict on the idle core; the next save ends it like any other part of a run."""
+        if verdict.passed:
+            await self._look_for_hidden_includes(job.exercise)
+        if verdict.stage != "build":
+            await self._bench.second_wave.examine(job.run_id, job.exercise, job.taken)
+
     async def _look_for_hidden_includes(self, exercise: Exercise) -> None:
-        """After the verdict, on the idle core; the next save ends it like any other part of a run."""
         for finding in (await self._bench.builder.missing_includes(exercise))[:1]:
             text = f"{finding.place}: builds here only with mltutor's precompiled header: {finding.message}"
             self._emit(e.Notice("warning", text, "add the #include that declares it"))
