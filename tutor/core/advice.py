@@ -79,8 +79,8 @@ _ADVICE = {
         7,
     ),
     "undefined": Advice(
-        "Signed overflow, a shift by the width or a null dereference has no meaning: the optimiser assumes that it never "
-        "happens and removes the code that would notice.",
+        "Signed overflow, a shift by the width or a null dereference has no meaning: the optimiser assumes that it "
+        "never happens and removes the code that would notice.",
         "Check before the operation, or compute in an unsigned or wider type.",
         1,
     ),
