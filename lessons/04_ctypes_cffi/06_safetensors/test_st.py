@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import struct
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
-from tutor.worker.places import learner_place
+from tutor.worker.places import find_symbol, learner_place
 
 LIMIT = 100_000_000
 NUMPY = ["?", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8", "<c8"]
@@ -104,7 +105,7 @@ def refused(built, artifact, path, what):
         weights = built.Weights(path)
     except built.FormatError:
         return
-    except Exception as error:  # noqa: BLE001 - whatever else comes is the finding
+    except Exception as error:  # whatever else comes is the finding
         text = f"{what}: {type(error).__name__}: {str(error)[:80]}; a caller that expects FormatError crashes"
         raise Defects(Finding("error-path", text, "st.py", learner_line(error, artifact))) from error
     names = list(weights)
@@ -155,7 +156,8 @@ def test_takes_what_the_wheel_takes(built, write, data):
         index = data.draw(st.integers(0, len(entry[where]) - 1))
         entry[where][index] += data.draw(st.sampled_from([-8, -4, -1, 1, 2, 4, 8]))
     names = data.draw(st.permutations(sorted(header)))
-    content = blob({name: header[name] for name in names}, bytes(at + data.draw(st.sampled_from([0, 0, 0, 1, -1]))))
+    size = max(0, at + data.draw(st.sampled_from([0, 0, 0, 1, -1])))
+    content = blob({name: header[name] for name in names}, bytes(size))
     try:
         deserialize(content)
         wanted = True
@@ -192,7 +194,8 @@ def test_any_alignment_is_read_in_place(built, write, rng, shift):
     except (ValueError, TypeError) as error:
         raise AssertionError(f"float64 at address {(8 + len(text) + 3) % 8} modulo 8: {error}") from error
     same(got, want, f"float64 at address {(8 + len(text) + 3) % 8} modulo 8")
-    assert in_file(got, path), "an array that isn't aligned was copied"
+    mapped = in_file(got, path)
+    assert mapped, "an array that isn't aligned was copied"
 
 
 @pytest.mark.finds("out-of-bounds", at="header_bytes")
@@ -207,14 +210,14 @@ def test_any_alignment_is_read_in_place(built, write, rng, shift):
         (blob(b"{}", length=2**40), "a length of 2**40"),
         (blob(b"{}", length=2**63 + 2), "a length of 2**63 + 2"),
         (blob(raw(), bytes(8), length=-1), "a length of 2**64 - 1"),
-        (blob(raw(), bytes(8), length=-9), "a length of 2**64 - 9"),
+        (blob(raw(), bytes(8), length=-16), "a length of 2**64 - 16"),  # signed: up to 8 bytes before the file's end
     ],
 )
 def test_the_length_is_compared_with_the_file(built, artifact, write, content, what):
     refused(built, artifact, write(content), what)
 
 
-@pytest.mark.finds("out-of-memory", at="header_bytes")
+@pytest.mark.finds("hidden-copy", at="header_bytes")
 def test_a_header_beyond_the_limit_is_not_read(built, artifact, write, memory):
     """It is there, in full, and it is JSON: only its size is wrong."""
     path = write(struct.pack("<Q", LIMIT + 1) + raw())
@@ -342,7 +345,7 @@ def test_metadata_maps_texts_to_texts(built, artifact, write, value):
 )
 def test_bytes_are_shape_times_dtype(built, artifact, write, dtype, shape, offsets, what):
     entry = info(dtype, shape, offsets)
-    size = 0 if offsets == (0, 0) else 8
+    size = offsets[1] if offsets[1] <= 8 else 8
     refused(built, artifact, write(blob({"w": entry}, bytes(size))), f"{what}: {entry}")
 
 
@@ -439,7 +442,7 @@ def test_damaged_files_raise_format_error_or_open(built, artifact, sample, write
                 array.tobytes()
         except built.FormatError:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever else comes is the finding
+        except Exception as error:  # whatever else comes is the finding
             text = f"{type(error).__name__} for a damaged file: {error}; {bytes(bad[:header])!r:.300}"
             raise Defects(Finding("error-path", text, "st.py", learner_line(error, artifact))) from error
         path.unlink()
@@ -452,7 +455,8 @@ def test_arrays_are_the_files_own_pages(built, sample):
     for name, want in tensors.items():
         array = weights[name]
         same(array, want, name)
-        assert in_file(array, path), f"{name}: the array is not in a mapping of the file, so its bytes were copied"
+        mapped = in_file(array, path)
+        assert mapped, f"{name}: the array is not in a mapping of the file, so its bytes were copied"
 
 
 @pytest.mark.finds("hidden-copy", at="class Weights")
@@ -478,19 +482,12 @@ def test_weights_can_not_be_written_to(built, sample):
     before = path.read_bytes()
     for name in tensors:
         array = built.Weights(path)[name]
-        for attempt in ("assignment", "setflags"):
-            try:
-                if attempt == "setflags":
-                    array.setflags(write=True)
-                array[...] = 0
-            except ValueError:
-                continue
-            changed = "the file has changed" if path.read_bytes() != before else "the file has not"
-            raise AssertionError(f"{name} could be written to ({attempt}; {changed}): weights are shared, map read-only")
-
-
-def dropped(weights):
-    del weights
+        try:
+            array[...] = 0
+        except ValueError:
+            continue
+        changed = "and the file has changed" if path.read_bytes() != before else "on pages of this process's own"
+        raise AssertionError(f"{name} could be written to, {changed}: weights are shared, map them read-only")
 
 
 WAYS = ["dropped", "closed", "left"]
@@ -519,12 +516,18 @@ def test_arrays_keep_the_mapping_alive(built, artifact, sample, way):
         raise Defects(Finding("lifetime", text, "st.py", learner_line(error, artifact))) from error
     del weights
     gc.collect()
+    # Asked of the kernel first: to read such an array, or let an assert show it, is a crash.
+    lost = [name for name, array in arrays.items() if not in_file(array, path)]
+    if lost:
+        text = f"the Weights object was {way}, and {', '.join(lost)} point at memory that is no longer mapped"
+        place = find_symbol(artifact, "__getitem__" if way == "dropped" else "close")
+        raise Defects(Finding("lifetime", text, "st.py", place.line if place else None))
     for name, array in arrays.items():
-        assert in_file(array, path), f"the Weights object was {way} and {name} points at memory that is no longer mapped"
         same(array, tensors[name], f"{name} after the Weights object was {way}")
     del arrays, array
     gc.collect()
-    assert in_file(slices, path), "a slice points at memory that is no longer mapped"
+    mapped = in_file(slices, path)
+    assert mapped, "a slice points at memory that is no longer mapped"
     same(slices, tensors["embed"][3:9], "a slice, after the array it was made of")
 
 
@@ -588,6 +591,8 @@ def test_the_reader_is_your_own(built, sample):
     before = "safetensors" in sys.modules
     weights = built.Weights(sample[0])
     _ = [weights[name].shape for name in weights]
+    loaded = "safetensors" in sys.modules
     source = Path(built.__file__).read_text("utf-8")
-    assert before == ("safetensors" in sys.modules), "st.py imports the safetensors package: the task is to do without"
-    assert "import safetensors" not in source and "from safetensors" not in source, "st.py imports the safetensors package"
+    named = re.search(r"\bimport\s+safetensors|\bfrom\s+safetensors|import_module\(.safetensors", source)
+    assert loaded == before, "st.py imports the safetensors package: the task is to do without"
+    assert not named, "st.py imports the safetensors package: the task is to do without"
