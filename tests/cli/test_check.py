@@ -104,7 +104,7 @@ def test_a_right_answer_passes_with_its_speed_and_is_remembered(cli: Cli, starte
     solve(started("demo-total"))
     result = cli("check", "1.1")
     assert result.code == 0, result.out
-    for words in ("speed", "thousand  on target", "target 1.5×", "PASS demo-total", "seconds  build"):
+    for words in ("speed", "thousand  on target", "target 1.5×", "PASS demo-total", "s from save to verdict"):
         assert words in result.out
     assert document(cli("progress", "--json"))["passed"] == 1
     assert "✓ 1.1  demo-total" in cli("list").out

@@ -100,6 +100,22 @@ def test_a_save_is_seen_judged_and_told(cli: Cli, watch: Watch) -> None:
     assert not any("\x1b" in line for line in watch.lines)
 
 
+def test_the_same_failure_in_three_versions_is_met_with_an_offer(cli: Cli, watch: Watch) -> None:
+    watch.until("FAIL demo-double")
+    file = cli.workspace / "demo-double" / "double.py"
+    starter = file.read_text()
+    for number in (3, 4):
+        file.write_text(starter.replace("return x", f"return {number} * x"))
+        watch.until("FAIL demo-double")
+    assert "wrong-result 3 times in a row: h opens hint 1 of 3" in watch.until("in a row")
+    file.write_text(starter.replace("return x", "return 2 * x"))
+    watch.until("from save to verdict")
+    for stage in ("build", "checks", "the rest"):
+        watch.until(f"  {stage}")
+    watch.until("PASS demo-double")
+    assert sum("in a row" in line for line in watch.lines) == 1
+
+
 def test_sigterm_ends_it_cleanly(watch: Watch) -> None:
     watch.until("exercise demo-double")
     watch.process.send_signal(signal.SIGTERM)

@@ -212,3 +212,44 @@ def test_default_root(tmp_path: Path) -> None:
     assert default_root(tmp_path, {}) == tmp_path / "workspace"
     assert default_root(None, {}) == Path.home() / "mltutor"
     assert default_root(tmp_path, {"MLTUTOR_WORKSPACE": "/x"}) == Path("/x")
+
+
+def test_every_kept_version_can_be_brought_back(workspace: Workspace, exercise: Exercise) -> None:
+    workspace.start(exercise)
+    file = workspace.paths(exercise)[0]
+    with pytest.raises(UsageError, match="that passed"):
+        workspace.last_pass(exercise)
+    workspace.keep_pass(exercise, {"total.c": b"one\ntwo\n"})
+    file.write_bytes(STRANGE)
+    workspace.reset(exercise)
+    passed, replaced = workspace.versions(exercise)
+    assert (passed.title, replaced.title) == ("passed", "before reset")
+    assert replaced.files == {"total.c": STRANGE}
+    assert workspace.last_pass(exercise) == passed
+    assert workspace.bring_back(exercise, passed.number) == passed
+    assert file.read_bytes() == b"one\ntwo\n"
+    assert workspace.undo(exercise).read() == {"total.c": starter_files(exercise)["total.c"]}
+    assert workspace.bring_back(exercise, replaced.number).files == {"total.c": STRANGE}
+    assert file.read_bytes() == STRANGE
+    with pytest.raises(UsageError, match="no version 77"):
+        workspace.bring_back(exercise, 77)
+    assert file.read_bytes() == STRANGE
+
+
+def test_passing_again_with_the_same_content_is_kept_once_and_undo_passes_it_over(
+    workspace: Workspace, exercise: Exercise
+) -> None:
+    workspace.start(exercise)
+    for content in (b"a", b"b", b"a"):
+        workspace.keep_pass(exercise, {"total.c": content})
+    assert [version.files["total.c"] for version in workspace.versions(exercise)] == [b"b", b"a"]
+    with pytest.raises(UsageError, match="nothing to undo"):
+        workspace.undo(exercise)
+
+
+def test_a_version_that_cannot_be_read_is_left_out(workspace: Workspace, exercise: Exercise) -> None:
+    workspace.start(exercise)
+    for content in (b"a", b"b"):
+        workspace.keep_pass(exercise, {"total.c": content})
+    (workspace.snapshots(exercise)[1].folder / "files" / "total.c").unlink()
+    assert [version.files["total.c"] for version in workspace.versions(exercise)] == [b"a"]

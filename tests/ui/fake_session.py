@@ -13,6 +13,7 @@ from tutor.core.finding import Finding
 from tutor.core.progress import ExerciseProgress, Progress
 from tutor.core.state import State, reduce
 from tutor.core.verdict import BenchResult, CallReport, CheckResult, Outcome, Seconds, Verdict
+from tutor.core.versions import Version
 
 NOW = 1_790_000_000.0
 TITLES = (
@@ -90,11 +91,20 @@ def exercise(id: str, number: str, title: str, toolchain: str, root: Path) -> Ex
     return Exercise(id, number, title, summary, toolchain, "collate", root / id, ("collate.c",), bench=bench)  # type: ignore[arg-type]
 
 
+PASSED = SOLUTION.replace(b"score * 0.5", b"0.5 * score")
+KEPT = (
+    Version(1, NOW - 90000, "replaced", "reset", {"collate.c": STARTER.replace(b"TODO", b"now what")}, "d0"),
+    Version(2, NOW - 600, "passed", "passed", {"collate.c": PASSED}, "d1"),
+    Version(3, NOW - 60, "replaced", "undo", {"collate.c": LEARNER}, "d2"),
+)
+
+
 class FakeMaterial:
     """Texts from this file, the learner's from a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.kept: tuple[Version, ...] = KEPT
 
     def readme(self, exercise: Exercise) -> str:
         return README
@@ -114,6 +124,9 @@ class FakeMaterial:
 
     def learner(self, exercise: Exercise) -> dict[str, bytes]:
         return {"collate.c": LEARNER}
+
+    def versions(self, exercise: Exercise) -> tuple[Version, ...]:
+        return self.kept
 
     def path(self, exercise: Exercise, name: str) -> Path:
         return self.folder / exercise.id / name
@@ -152,6 +165,10 @@ class FakeSession:
                 self.feed(e.FilesReplaced(self.state.current, "the starter"))
             case e.Undo():
                 self.feed(e.FilesReplaced(self.state.current, "your version of 14:02"))
+            case e.BringBack(number=number):
+                self.feed(e.FilesReplaced(self.state.current, f"version {number}"))
+            case e.Compare(against=against):
+                self.feed(*compared(self.state.current, against))
 
     def feed(self, *events: e.Event) -> None:
         """Queue events for the app."""
@@ -274,6 +291,17 @@ def passing(run_id: int = 1) -> tuple[e.Event, ...]:
         *(e.BenchMeasured(run_id, bench, True) for bench in benches()),
         e.RunFinished(run_id, done),
         e.ProgressChanged(passed),
+    )
+
+
+def compared(exercise: str, against: str) -> tuple[e.Event, ...]:
+    """The learner is a little slower in one case, and as fast in the other."""
+    one = BenchResult("batch-4096", "list", 0.8, 0.78, 0.82, 1.5, None, None, True, 31.2e-6, 25e-6, against)
+    two = BenchResult("batch-16", "list", 1.01, 0.97, 1.04, 1.2, None, None, True, 410e-9, 412e-9, against)
+    return (
+        e.Compared(exercise, against, "building"),
+        e.Compared(exercise, against, "measuring batch-4096", (one,)),
+        e.Compared(exercise, against, "", (one, two), True),
     )
 
 

@@ -9,7 +9,8 @@ from tutor.core import events as e
 from tutor.core.errors import WorkspaceError
 from tutor.ui.keys import ACTIONS, shown
 from tutor.ui.screens.confirm import Confirm
-from tutor.ui.screens.listings import DiffSheet, ListingSheet
+from tutor.ui.screens.diff import DiffSheet
+from tutor.ui.screens.listings import ListingSheet
 
 
 async def test_run_stop_undo_next_and_previous_send_their_intents(stage):

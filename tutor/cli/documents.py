@@ -13,6 +13,7 @@ from tutor.core.events import Notice
 from tutor.core.exercise import Course, Exercise
 from tutor.core.progress import Progress
 from tutor.core.verdict import SCHEMA
+from tutor.core.versions import Version, changes
 
 
 def exercise_entry(exercise: Exercise, progress: Progress) -> dict[str, Any]:
@@ -107,6 +108,22 @@ def diff_document(exercise: Exercise, against: str, diffs: Mapping[str, str], be
 def replaced_document(exercise: Exercise, done: str, files: Sequence[str], kept: str) -> dict[str, Any]:
     """`exercise, done ("reset" or "undo"), files[]` (paths), `kept`: the folder of the snapshot."""
     return {"schema": SCHEMA, "exercise": exercise.id, "done": done, "files": list(files), "kept": kept}
+
+
+def versions_document(exercise: Exercise, kept: Sequence[Version], mine: Mapping[str, bytes]) -> dict[str, Any]:
+    """`exercise, versions[] {number, at, kind, why, more, less, files{name: text}}`, newest first."""
+    versions = [
+        {
+            "number": version.number,
+            "at": version.at,
+            "kind": version.kind,
+            "why": version.why,
+            **asdict(changes(version, mine)),
+            "files": {name: content.decode(errors="replace") for name, content in version.files.items()},
+        }
+        for version in kept
+    ]
+    return {"schema": SCHEMA, "exercise": exercise.id, "versions": versions}
 
 
 def rows_document(name: str, rows: Sequence[Any], ok: bool, notices: Sequence[Notice] = ()) -> dict[str, Any]:

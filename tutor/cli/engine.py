@@ -25,7 +25,7 @@ def run_once(context: Context, exercise: Exercise, bench: bool) -> Report:
 
 
 def bench_against(context: Context, exercise: Exercise, against: str) -> Report:
-    """Time what is in the workspace against `baseline`, `solution` or `starter`. Raises TutorError."""
+    """Time what is in the workspace against `baseline`, `solution`, `starter` or `pass`. Raises TutorError."""
     return _with_session(context, exercise, lambda session: session.bench_against(exercise, against))  # type: ignore[arg-type]
 
 
@@ -43,7 +43,7 @@ async def _session(context: Context, exercise: Exercise, work: Callable[[Session
         follower = asyncio.create_task(_follow(session))
         await asyncio.sleep(0)
         verdict = await work(session)
-        run = session.state.run
+        run, past = session.state.run, session.state.past
     await follower
     return Report(
         exercise,
@@ -53,6 +53,7 @@ async def _session(context: Context, exercise: Exercise, work: Callable[[Session
         run.raw if run else "",
         run.cached if run else False,
         len(run.announced) if run else 0,
+        past,
     )
 
 

@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator
 
 from tutor.cli.context import Context
 from tutor.cli.output import Output
+from tutor.cli.plain_commands import Commands
 from tutor.cli.render.verdict import Report, show_report
 from tutor.content import texts
-from tutor.content.course import find_exercise
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
+from tutor.core.history import past_run
+from tutor.core.nudge import nudge
 from tutor.core.state import State
 from tutor.engine.session import Session
-
-HELP = "r run, h hint, n next, p previous, o ID open, t text, reset, undo, stop, ? help, q quit; then Enter"
 
 
 class PlainWatch:
@@ -32,13 +32,14 @@ class PlainWatch:
         self.output: Output = context.output
         self._line = 0
         self._done = asyncio.Event()
+        self.commands = Commands(context, session, self.say, self._done.set)
 
     async def run(self, exercise: Exercise, reason: str) -> int:
         """Open the exercise, tell what happens until `q`, Ctrl+C or SIGTERM."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._done.set)
-        self.say(f"mltutor watches in plain mode ({reason}); {HELP}")
+        self.say(f"mltutor watches in plain mode ({reason}); {self.commands.summary}")
         follower = asyncio.create_task(self._follow())
         reader = asyncio.create_task(self._read())
         ended = asyncio.create_task(self._done.wait())
@@ -65,6 +66,10 @@ class PlainWatch:
                 await self._show(event, state)
             elif isinstance(event, e.HintShown):
                 self._hint(event)
+            elif isinstance(event, e.Compared):
+                self._compared(event)
+            elif isinstance(event, e.PastRuns):
+                await self._nudge(event, state)
             else:
                 text = describe(event)
                 if text:
@@ -82,8 +87,25 @@ class PlainWatch:
         files = await asyncio.to_thread(workspace.read, exercise)
         self.say("result")
         raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
-        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced))
+        past = (*state.past, past_run(time.time(), verdict))
+        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past))
         sys.stdout.flush()
+
+    async def _nudge(self, event: e.PastRuns, state: State) -> None:
+        """After a run: one line once the same thing has failed in several versions."""
+        if state.run is None or state.run.verdict is None or not event.runs:
+            return
+        hints = await asyncio.to_thread(texts.hints, self.session.exercise(event.exercise))
+        offer = nudge(event.runs, state.progress.of(event.exercise).hints, len(hints))
+        if offer is not None:
+            self.say(offer.text)
+
+    def _compared(self, event: e.Compared) -> None:
+        """What a comparison does now, and its result."""
+        if event.done and not self.output.as_json:
+            self.commands.compared(event)
+        elif not event.done and not event.bench:
+            self.say(f"comparison: {event.doing}")
 
     def _hint(self, event: e.HintShown) -> None:
         hints = texts.hints(self.session.exercise(event.exercise))
@@ -94,44 +116,10 @@ class PlainWatch:
 
     async def _read(self) -> None:
         async for line in _lines():
-            words = line.split()
             try:
-                await self._obey(words[0] if words else "r", words[1:])
+                await self.commands.obey(line)
             except TutorError as error:
                 self.say(f"{error.message}; {error.remedy}" if error.remedy else error.message)
-
-    async def _obey(self, word: str, rest: list[str]) -> None:
-        intents: dict[str, e.Intent] = {
-            "r": e.Run(),
-            "h": e.Hint(),
-            "reset": e.Reset(),
-            "undo": e.Undo(),
-            "stop": e.Stop(),
-        }
-        if word == "q":
-            self._done.set()
-        elif word in intents:
-            await self.session.handle(intents[word])
-        elif word in ("n", "p", "o"):
-            await self._turn_to(word, rest)
-        elif word == "t":
-            self.output.raw(texts.readme(self.session.current()))
-            sys.stdout.flush()
-        else:
-            self.say(HELP if word == "?" else f"unknown: {word}; {HELP}")
-
-    async def _turn_to(self, word: str, rest: list[str]) -> None:
-        course = self.context.course
-        if word == "o":
-            found = find_exercise(course, " ".join(rest), self.context.workspace.root)
-        else:
-            ids = [exercise.id for exercise in course.exercises]
-            place = ids.index(self.session.state.current) + (1 if word == "n" else -1)
-            if not 0 <= place < len(ids):
-                self.say("there is no other exercise in that direction")
-                return
-            found = course.exercises[place]
-        await self.session.handle(e.Open(found.id, run=True))
 
 
 def describe(event: e.Event) -> str:

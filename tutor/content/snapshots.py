@@ -1,4 +1,4 @@
-"""Versions of the learner's files that were replaced: written whole before anything is touched, never deleted."""
+"""Versions of the learner's files, replaced or passed: written whole before anything is touched, never deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tutor.content.sources import digest
 from tutor.store.atomic import TEMPORARY, sync_folder, write_atomic
 
 Files = Mapping[str, bytes | None]
-Kind = Literal["replaced", "given"]
+Kind = Literal["replaced", "given", "passed"]
 
 
 class _Meta(msgspec.Struct):

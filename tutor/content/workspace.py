@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tutor.content.snapshots import Files, Snapshot, Snapshots
-from tutor.content.sources import given_files, starter_files
+from tutor.content.sources import digest, given_files, starter_files
 from tutor.core.errors import UsageError, WorkspaceError
 from tutor.core.exercise import Exercise
+from tutor.core.versions import Version
 from tutor.store.atomic import explained, sweep, write_atomic
 from tutor.store.lock import locked
 
@@ -76,6 +77,35 @@ class Workspace:
             if wanted is None:
                 raise UsageError(f"nothing to undo for {exercise.id}", "undo takes back a reset; none was made here")
             self._replace(exercise, wanted.read(), "undo")
+        return wanted
+
+    def keep_pass(self, exercise: Exercise, files: Mapping[str, bytes]) -> None:
+        """Keep a version that has passed, so that later ones can be compared with it."""
+        with self._locked("can't keep the version that passed in"):
+            self._snapshots(exercise).keep(files, "passed", "passed")
+
+    def last_pass(self, exercise: Exercise) -> Version:
+        """The version that passed last. Raises UsageError when none was kept."""
+        found = next((v for v in reversed(self.versions(exercise)) if v.kind == "passed"), None)
+        if found is None:
+            raise UsageError(f"no version of {exercise.id} that passed was kept", "it is kept when it passes")
+        return found
+
+    def versions(self, exercise: Exercise) -> tuple[Version, ...]:
+        """Every kept version of the learner's files with its contents, oldest first; unreadable ones are left out."""
+        return tuple(v for s in self.snapshots(exercise) if s.names and (v := _version(s)) is not None)
+
+    def bring_back(self, exercise: Exercise, number: int) -> Version:
+        """Put a kept version in the place of the learner's files; those are kept, so that undo brings them back.
+
+        Raises UsageError for a number that is not kept.
+        """
+        with self._locked("can't bring a version back in"):
+            wanted = next((v for v in self.versions(exercise) if v.number == number), None)
+            if wanted is None:
+                raise UsageError(f"no version {number} of {exercise.id} is kept", "`mltutor undo --list` shows them")
+            files: Files = dict(wanted.files) | dict.fromkeys(wanted.absent)
+            self._replace(exercise, files, "bringing a version back")
         return wanted
 
     def snapshots(self, exercise: Exercise) -> tuple[Snapshot, ...]:
@@ -140,6 +170,16 @@ class Workspace:
             self._snapshots(exercise).keep(changed, "refresh of given files", "given")
         for name in sorted(stale):
             write_atomic(folder / name, wanted[name])
+
+
+def _version(kept: Snapshot) -> Version | None:
+    if kept.kind == "given":
+        return None
+    try:
+        files = {name: content for name, content in kept.read().items() if content is not None}
+    except OSError:
+        return None
+    return Version(kept.number, kept.at, kept.kind, kept.label, files, digest(files), kept.absent)
 
 
 def _read(path: Path) -> bytes | None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
+from tutor.core.history import PastRun
 from tutor.core.progress import Progress
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
@@ -174,6 +175,29 @@ class ProgressChanged:
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class PastRuns:
+    """The runs of the open exercise that are over, oldest first, this session's and those before it."""
+
+    exercise: str
+    runs: tuple[PastRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The learner's files timed beside another version (`against`), as far as it has come; `doing` until it is over.
+
+    message: why there is no result, or none for all cases.
+    """
+
+    exercise: str
+    against: Literal["baseline", "solution", "starter", "pass"]
+    doing: str = ""
+    bench: tuple[BenchResult, ...] = ()
+    done: bool = False
+    message: str = ""
+
+
 Event = (
     ExerciseOpened
     | SaveSeen
@@ -193,6 +217,8 @@ Event = (
     | HintShown
     | FilesReplaced
     | ProgressChanged
+    | PastRuns
+    | Compared
 )
 
 
@@ -234,8 +260,22 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class BringBack:
+    """Put a kept version in the place of the learner's files, which are kept."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Time the learner's files and another version in one run, once what runs now is over."""
+
+    against: Literal["solution", "starter", "pass"]
+
+
+@dataclass(frozen=True, slots=True)
 class SolutionSeen:
     """The learner has looked at the solution."""
 
 
-Intent = Open | Run | Stop | Hint | Reset | Undo | SolutionSeen
+Intent = Open | Run | Stop | Hint | Reset | Undo | BringBack | Compare | SolutionSeen

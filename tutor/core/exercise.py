@@ -78,6 +78,11 @@ class Exercise:
         """The file the editor opens first."""
         return self.files[0]
 
+    def matches(self, words: str) -> bool:
+        """True when every word occurs in the number, id, title, summary or toolchain."""
+        text = " ".join((self.number, self.id, self.title, self.summary, self.toolchain)).lower()
+        return all(word in text for word in words.lower().split())
+
     @property
     def solution(self) -> Path:
         """The folder of the reference solution, gaps marked."""

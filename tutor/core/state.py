@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from tutor.core import events as e
 from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
+from tutor.core.history import PastRun
 from tutor.core.progress import Progress
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
@@ -68,6 +69,8 @@ class State:
     preparing: tuple[e.Preparing, ...] = ()
     notices: tuple[e.Notice, ...] = ()
     progress: Progress = field(default_factory=Progress)
+    past: tuple[PastRun, ...] = ()
+    compared: e.Compared | None = None
 
 
 def reduce(state: State, event: e.Event) -> State:
@@ -126,7 +129,9 @@ def _reduce_session(state: State, event: e.Event) -> State:
     match event:
         case e.ExerciseOpened(exercise=exercise):
             run = state.run if state.run and state.run.exercise == exercise else None
-            return replace(state, current=exercise, run=run, missing="")
+            same = state.current == exercise
+            past, compared = (state.past, state.compared) if same else ((), None)
+            return replace(state, current=exercise, run=run, missing="", past=past, compared=compared)
         case e.SaveSeen(at=at):
             return replace(state, last_save=at, missing="")
         case e.FileMissing(path=path):
@@ -140,5 +145,9 @@ def _reduce_session(state: State, event: e.Event) -> State:
             return replace(state, notices=(*state.notices[-19:], event))
         case e.ProgressChanged(progress=progress):
             return replace(state, progress=progress)
+        case e.PastRuns(exercise=exercise, runs=runs) if exercise == state.current:
+            return replace(state, past=runs)
+        case e.Compared(exercise=exercise) if exercise == state.current:
+            return replace(state, compared=event)
         case _:
             return state

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tutor.core.errors import TutorError
-from tutor.core.events import Notice, ProgressChanged
+from tutor.core.events import Notice, PastRuns, ProgressChanged
+from tutor.core.history import KEPT, PastRun, from_record, past_run
 from tutor.core.progress import ExerciseProgress, Progress
 from tutor.core.verdict import Outcome, Verdict
 from tutor.engine.pipeline import Emit
@@ -23,6 +24,7 @@ class Record:
     def __init__(self, home: Home, emit: Emit) -> None:
         self._store, self._history = ProgressStore(home.progress), History(home.history)
         self._emit = emit
+        self._past: tuple[str, tuple[PastRun, ...]] = ("", ())
 
     async def load(self) -> None:
         """Read progress and tell it, with what had to be set aside."""
@@ -38,6 +40,7 @@ class Record:
     async def opened(self, exercise: str) -> None:
         """The learner turned to this exercise."""
         await self._update(lambda progress: replace(progress, current=exercise))
+        await self._recall(exercise)
 
     async def hint(self, exercise: str, level: int) -> None:
         """Hints up to `level` are open; a level once opened stays open."""
@@ -51,10 +54,28 @@ class Record:
         """A run is over. Only a `complete` one (benchmark included) can pass the exercise."""
         now = time.time()
         await self._change(verdict.exercise, lambda was: after_run(was, verdict, complete, now))
+        await self._recall(verdict.exercise)
         try:
             await asyncio.to_thread(self._history.append, {"at": now, **verdict.document()})
         except TutorError as error:
             self._emit(Notice("warning", error.message, error.remedy))
+        self._tell_past(verdict.exercise, (*self._past[1], past_run(now, verdict))[-KEPT:])
+
+    async def _recall(self, exercise: str) -> None:
+        """Read the past runs of an exercise, once as long as it is the same."""
+        if self._past[0] == exercise:
+            return
+        try:
+            records = await asyncio.to_thread(self._history.recent, exercise)
+        except TutorError as error:
+            self._emit(Notice("warning", error.message, error.remedy))
+            records = []
+        runs = tuple(run for run in map(from_record, records) if run is not None)
+        self._tell_past(exercise, runs[-KEPT:])
+
+    def _tell_past(self, exercise: str, runs: tuple[PastRun, ...]) -> None:
+        self._past = (exercise, runs)
+        self._emit(PastRuns(exercise, runs))
 
     async def _change(self, exercise: str, change: Callable[[ExerciseProgress], ExerciseProgress]) -> None:
         await self._update(lambda progress: progress.with_exercise(exercise, change(progress.of(exercise))))

@@ -12,12 +12,13 @@ from tutor.core.exercise import Exercise
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A wish for a run: of which exercise, why, and time.time() of the save or the key."""
+    """A wish for a run: of which exercise, why, and time.time() of the save or the key; `against`: to compare only."""
 
     exercise: Exercise
     reason: Literal["save", "open", "key", "command"]
     at: float
     bench: bool = True
+    against: Literal["solution", "starter", "pass"] | None = None
 
 
 class Runner:
@@ -31,12 +32,18 @@ class Runner:
         self._wake = asyncio.Event()
         self._loop_task = asyncio.create_task(self._serve(), name="runner")
 
-    def order(self, order: Order) -> None:
-        """Run this as soon as what runs now is gone."""
+    def order(self, order: Order) -> bool:
+        """Run this as soon as what runs now is gone; a comparison waits for its end.
+
+        False for a comparison that gives way to a run that waits already.
+        """
+        if order.against and self._next and not self._next.against:
+            return False
         self._next = order
-        if self._running:
+        if self._running and not order.against:
             self._running.cancel("a newer save")
         self._wake.set()
+        return True
 
     def busy_with(self, which: Callable[[Order], bool]) -> bool:
         """True when an order for which `which` holds runs or waits."""

@@ -30,8 +30,15 @@ class SecondWave:
     def __init__(self, builder: Builder, zygotes: Zygotes, quiet: Quiet, emit: Callable[[e.Event], None]) -> None:
         self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
 
-    async def examine(self, run_id: int, exercise: Exercise, taken: Snapshot) -> tuple[Finding, ...]:
-        """All findings, each told as it comes. Never raises what the environment lacks: it tells that too."""
+    async def examine(
+        self, run_id: int, exercise: Exercise, taken: Snapshot, passed: bool = False
+    ) -> tuple[Finding, ...]:
+        """All findings, each told as it comes. Never raises what the environment lacks: it tells that too.
+
+        passed: look first for what compiled only because a precompiled header brought an #include along.
+        """
+        if passed:
+            await self._look_for_hidden_includes(exercise)
         text = b"\n".join(taken.files.values()).decode("utf-8", "replace")
         found: list[Finding] = []
         for choice in await asyncio.to_thread(choices, exercise, text):
@@ -39,6 +46,11 @@ class SecondWave:
             self._emit(look)
             found += look.findings
         return tuple(found)
+
+    async def _look_for_hidden_includes(self, exercise: Exercise) -> None:
+        for finding in (await self._builder.missing_includes(exercise))[:1]:
+            text = f"{finding.place}: builds here only with mltutor's precompiled header: {finding.message}"
+            self._emit(e.Notice("warning", text, "add the #include that declares it"))
 
     async def _look(self, run_id: int, choice: Choice, exercise: Exercise, taken: Snapshot) -> e.Examined:
         title, started = choice.sanitizer.title, time.perf_counter()

@@ -10,14 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from tutor.content import sources, texts
+from tutor.content import texts
 from tutor.content.workspace import Workspace
 from tutor.core import events as e
 from tutor.core.errors import TutorError, UsageError
 from tutor.core.exercise import Course, Exercise
-from tutor.core.state import State, reduce
+from tutor.core.state import State
 from tutor.core.verdict import Verdict
 from tutor.engine import clangd, snapshot
+from tutor.engine.compare import Against, Comparer, comparison, keep_pass
+from tutor.engine.fanout import Fanout
 from tutor.engine.pipeline import Job
 from tutor.engine.prepare import Preparer
 from tutor.engine.record import Record
@@ -26,9 +28,6 @@ from tutor.engine.watcher import Watcher
 from tutor.engine.workbench import Workbench
 from tutor.engine.zygotes import Flavour
 from tutor.store.home import Home
-
-_Item = tuple[e.Event, State] | BaseException | None
-Against = Literal["baseline", "solution", "starter"]
 
 
 class Session:
@@ -46,21 +45,20 @@ class Session:
         self.course = course
         self.workspace = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
         self.home = home
-        self.state = State()
         self._watching = watch
         self._launcher, self._worker = tuple(launcher), tuple(worker)
-        self._subscribers: set[asyncio.Queue[_Item]] = set()
+        self._fanout = Fanout()
+        self._emit = self._fanout.emit
         self._by_id = {exercise.id: exercise for exercise in course.exercises}
         self._run_ids = itertools.count(1)
         self._background: set[asyncio.Task[None]] = set()
         self._record = Record(home, self._emit)
         self._intents = asyncio.Lock()
 
-    # -- life
-
     async def __aenter__(self) -> Session:
         self._bench = Workbench(self.home, self._emit, self._launcher, self._worker)
-        self._runner = Runner(self._job, self._crashed)
+        self._comparer = Comparer(self._bench, self.workspace, self._emit)
+        self._runner = Runner(self._work, self._fanout.crash)
         self._preparer = Preparer(self.course, self._emit)
         self._watcher = Watcher(self._saved, self._missing, lambda how, why: self._emit(e.WatchStatus(how, why)))
         self._spawn(self._start_worker("plain"))
@@ -79,37 +77,16 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._bench.__aexit__(kind, error, trace)
-        for queue in self._subscribers:
-            queue.put_nowait(None)
-
-    # -- events
+        self._fanout.close()
 
     def events(self) -> AsyncGenerator[tuple[e.Event, State], None]:
         """Every event from this call on, with the state after it; ends when the session closes, raises what crashed."""
-        queue: asyncio.Queue[_Item] = asyncio.Queue()
-        self._subscribers.add(queue)
-        return self._follow(queue)
+        return self._fanout.follow()
 
-    async def _follow(self, queue: asyncio.Queue[_Item]) -> AsyncGenerator[tuple[e.Event, State], None]:
-        try:
-            while (item := await queue.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            self._subscribers.discard(queue)
-
-    def _emit(self, event: e.Event) -> None:
-        self.state = reduce(self.state, event)
-        for queue in self._subscribers:
-            queue.put_nowait((event, self.state))
-
-    def _crashed(self, error: BaseException) -> None:
-        """A defect of ours: whoever follows the events gets it raised."""
-        for queue in self._subscribers:
-            queue.put_nowait(error)
-
-    # -- intents
+    @property
+    def state(self) -> State:
+        """The state after the last event."""
+        return self._fanout.state
 
     async def handle(self, intent: e.Intent) -> None:
         """Do what a face asks. What the environment refuses becomes a Notice; the methods below raise it instead."""
@@ -126,13 +103,22 @@ class Session:
             case e.Run(bench=bench):
                 self._order("key", time.time(), bench)
             case e.Stop():
-                await self._runner.stop("stopped")
+                await self._stop("stopped")
+            case e.Compare(against=against):
+                self._compare(against)
+            case _:
+                await self._handle_files(intent)
+
+    async def _handle_files(self, intent: e.Intent) -> None:
+        match intent:
             case e.Hint(level=level):
                 await self.hint(self.current(), level)
             case e.Reset():
                 await self.reset(self.current())
             case e.Undo():
                 await self.undo(self.current())
+            case e.BringBack(number=number):
+                await self.bring_back(self.current(), number)
             case e.SolutionSeen():
                 await self._record.solution_seen(self.current().id)
 
@@ -157,7 +143,7 @@ class Session:
     async def open(self, exercise: Exercise, *, run: bool = False) -> None:
         """Turn to an exercise: create what is missing in the workspace, watch it, warm what it needs."""
         if self._runner.busy_with(lambda order: order.exercise.id != exercise.id):
-            await self._runner.stop("another exercise was opened")
+            await self._stop("another exercise was opened")
         await asyncio.to_thread(self.workspace.start, exercise)
         self._emit(e.ExerciseOpened(exercise.id))
         await self._record.opened(exercise.id)
@@ -198,7 +184,12 @@ class Session:
     async def undo(self, exercise: Exercise) -> None:
         """Bring back what the last reset or undo replaced. Raises UsageError when there is nothing."""
         kept = await asyncio.to_thread(self.workspace.undo, exercise)
-        await self._replaced(exercise, kept.label)
+        await self._replaced(exercise, _named(kept.at))
+
+    async def bring_back(self, exercise: Exercise, number: int) -> None:
+        """Put a kept version back; what was there is kept. Raises UsageError, WorkspaceError."""
+        kept = await asyncio.to_thread(self.workspace.bring_back, exercise, number)
+        await self._replaced(exercise, _named(kept.at))
 
     async def _replaced(self, exercise: Exercise, label: str) -> None:
         self._emit(e.FilesReplaced(exercise.id, label))
@@ -223,30 +214,38 @@ class Session:
         return await self._job(Order(exercise, "command", time.time(), bench))
 
     async def bench_against(self, exercise: Exercise, against: Against = "baseline") -> Verdict:
-        """Only the benchmark: the learner's files against the baseline, the solution or the starter."""
-        taken = await self._take(exercise)
-        other = None
-        if against != "baseline":
-            make = sources.solution_files if against == "solution" else sources.starter_files
-            other = snapshot.of(await asyncio.to_thread(make, exercise))
-        job = Job(
-            next(self._run_ids),
-            exercise,
-            taken,
-            time.time(),
-            "command",
-            checks=False,
-            against=other,
-            against_name=against,
-        )
-        return await self._bench.pipeline.run(job)
+        """Only the benchmark: the learner's files against the baseline or another version of them."""
+        return await self._bench.pipeline.run(await comparison(next(self._run_ids), exercise, self.workspace, against))
 
     async def _take(self, exercise: Exercise) -> snapshot.Snapshot:
         folder = self.workspace.folder(exercise)
         return await asyncio.to_thread(snapshot.take, exercise, folder, self.workspace.root)
 
     def _order(self, reason: Literal["save", "open", "key", "command"], at: float, bench: bool = True) -> None:
+        self._comparer.forget("ended: a run came before it")
         self._runner.order(Order(self.current(), reason, at, bench))
+
+    def _compare(self, against: Literal["solution", "starter", "pass"]) -> None:
+        self._comparer.announce(self.current(), against)
+        if not self._runner.order(Order(self.current(), "key", time.time(), against=against)):
+            self._comparer.forget("ended: a run came before it")
+
+    async def _stop(self, why: str) -> None:
+        await self._runner.stop(why)
+        self._comparer.forget(why)
+
+    async def _work(self, order: Order) -> object:
+        """What the runner runs: a run, or a comparison, of which nothing is recorded."""
+        if order.against is None:
+            return await self._job(order)
+        self._preparer.pause()
+        try:
+            return await self._comparer.run(order.exercise, order.against)
+        except TutorError as error:
+            self._comparer.forget(error.message)
+            return None
+        finally:
+            self._preparer.resume()
 
     async def _job(self, order: Order) -> Verdict:
         """One run from reading the files to the written progress; background work stands still meanwhile."""
@@ -260,22 +259,12 @@ class Session:
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
         await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if self._watching:
-            await self._afterwards(job, verdict)
+        if verdict.passed and order.bench:
+            await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
+        if self._watching and verdict.stage != "build":
+            await self._bench.second_wave.examine(job.run_id, job.exercise, taken, verdict.passed)
         self._bench.builder.forget_old()
         return verdict
-
-    async def _afterwards(self, job: Job, verdict: Verdict) -> None:
-        """What follows a verdict on the idle core; the next save ends it like any other part of a run."""
-        if verdict.passed:
-            await self._look_for_hidden_includes(job.exercise)
-        if verdict.stage != "build":
-            await self._bench.second_wave.examine(job.run_id, job.exercise, job.taken)
-
-    async def _look_for_hidden_includes(self, exercise: Exercise) -> None:
-        for finding in (await self._bench.builder.missing_includes(exercise))[:1]:
-            text = f"{finding.place}: builds here only with mltutor's precompiled header: {finding.message}"
-            self._emit(e.Notice("warning", text, "add the #include that declares it"))
 
     def _saved(self, paths: tuple[Path, ...], at: float) -> None:
         exercise = self.current()
@@ -285,8 +274,6 @@ class Session:
 
     def _missing(self, path: Path) -> None:
         self._emit(e.FileMissing(self.state.current, str(path)))
-
-    # -- background
 
     async def _start_worker(self, flavour: Flavour) -> None:
         try:
@@ -298,3 +285,7 @@ class Session:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _named(at: float) -> str:
+    return f"your version of {time.strftime('%H:%M:%S', time.localtime(at))}"

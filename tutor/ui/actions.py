@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 
 from textual import work
-from textual.screen import Screen
 
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
 from tutor.ui.editor import Launch, launch
-from tutor.ui.host import Host
 from tutor.ui.output import everything, said
-from tutor.ui.screens.confirm import Confirm
-from tutor.ui.screens.listings import Against, DiffSheet, ListingSheet
+from tutor.ui.screens.listings import ListingSheet
+from tutor.ui.versions import VersionActions
 from tutor.ui.widgets.lessons import LessonTree
-from tutor.ui.widgets.listing import Line, highlight
-from tutor.ui.widgets.sidebyside import Row, compare
+from tutor.ui.widgets.listing import highlight
 
 
-class ExerciseActions(Screen[None]):
+class ExerciseActions(VersionActions):
     """Actions over the exercise that is open; the layout belongs to MainScreen."""
 
-    host: Host
     zoomed: bool
     lessons_hidden: bool
     tab: str
@@ -41,11 +36,6 @@ class ExerciseActions(Screen[None]):
     def focused_name(self) -> str:
         """The panel that has the focus."""
         raise NotImplementedError
-
-    @property
-    def exercise(self) -> Exercise | None:
-        """The exercise that is open."""
-        return self.host.view.exercise
 
     def action_next(self) -> None:
         """Go on."""
@@ -148,56 +138,6 @@ class ExerciseActions(Screen[None]):
         lines = await asyncio.to_thread(highlight, text, name)
         self.app.push_screen(ListingSheet(title, lines))
 
-    def _may_look(self, exercise: Exercise) -> bool:
-        done = self.host.view.state.progress.of(exercise.id)
-        return done.passed or done.solution_seen
-
-    async def _asked(self, exercise: Exercise) -> bool:
-        """True when the solution may be shown; asks first until the exercise has passed."""
-        if not self._may_look(exercise):
-            question = "You have not passed this yet. A hint (h) may be all you need.\nShow the solution?"
-            answer: bool | None = await self.app.push_screen_wait(Confirm("solution", question))
-            if not answer:
-                return False
-        self.host.send(e.SolutionSeen())
-        return True
-
-    @work(exclusive=True, group="sheet")
-    async def action_solution(self) -> None:
-        """The reference, after a question."""
-        exercise = self.exercise
-        if exercise is None or not await self._asked(exercise):
-            return
-        lines = await asyncio.to_thread(_listed, self.host.material.solution, exercise)
-        self.app.push_screen(ListingSheet(f"solution: {', '.join(exercise.files)}", lines))
-
-    @work(exclusive=True, group="sheet")
-    async def action_diff(self) -> None:
-        """Side by side with the solution once it may be seen, with the starter until then."""
-        exercise = self.exercise
-        if exercise is None:
-            return
-        against: Against | None = "solution" if self._may_look(exercise) else "starter"
-        while against is not None:
-            if against == "solution" and not await self._asked(exercise):
-                against = "starter"
-            other = self.host.material.solution if against == "solution" else self.host.material.starter
-            rows = await asyncio.to_thread(_compared, self.host.material.learner, other, exercise)
-            sheet = DiffSheet(rows, against, self.host.view.glyphs.rule)
-            against = await self.app.push_screen_wait(sheet)
-
-    @work(exclusive=True, group="sheet")
-    async def action_reset(self) -> None:
-        """Put the starter back, after a question."""
-        question = "Put the starter back? Your file is kept: u brings it back."
-        answer: bool | None = await self.app.push_screen_wait(Confirm("reset", question))
-        if answer:
-            self.host.send(e.Reset())
-
-    def action_undo(self) -> None:
-        """Swap back what reset or undo replaced."""
-        self.host.send(e.Undo())
-
     @work(exclusive=True, group="editor")
     async def action_edit(self) -> None:
         """The learner's editor, at the line to fix first."""
@@ -236,21 +176,3 @@ class ExerciseActions(Screen[None]):
         # The batch keeps every repaint back: a writer that nobody drains would block the loop.
         with self.app.batch_update(), self.app.suspend():
             await run_attached(start.argv)
-
-
-def _listed(read: Callable[[Exercise], dict[str, bytes]], exercise: Exercise) -> list[Line]:
-    """All files of an exercise under each other, coloured; runs in a thread."""
-    files = read(exercise)
-    lines: list[Line] = []
-    for name, data in files.items():
-        if len(files) > 1:
-            lines.extend(highlight(f"== {name} ==\n", ""))
-        lines.extend(highlight(data.decode("utf-8", "replace"), name))
-    return lines
-
-
-def _compared(
-    left: Callable[[Exercise], dict[str, bytes]], right: Callable[[Exercise], dict[str, bytes]], exercise: Exercise
-) -> list[Row]:
-    """Rows of the two versions; reads and compares in a thread."""
-    return compare(left(exercise), right(exercise))

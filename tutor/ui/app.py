@@ -32,6 +32,7 @@ from tutor.ui.painted import Painted, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
+from tutor.ui.screens.sheet import Sheet
 from tutor.ui.theme import MLTUTOR
 from tutor.ui.typeset import clean
 from tutor.ui.view import View
@@ -170,7 +171,7 @@ class TutorApp(App[int], inherit_bindings=False):
         exercise = self._view.exercise
         if state.current != (exercise.id if exercise else ""):
             exercise = next((one for one in self._view.course.exercises if one.id == state.current), None)
-            self._view = replace(self._view, exercise=exercise, previous=None, sources={})
+            self._view = replace(self._view, exercise=exercise, previous=None, sources={}, hints=0)
         elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
             self._view = replace(self._view, previous=before)
         self._view = replace(self._view, state=state, connected=True)
@@ -193,6 +194,8 @@ class TutorApp(App[int], inherit_bindings=False):
         self._due = False
         with self.batch_update():
             main.show(self._view)
+            if isinstance(self.screen, Sheet):
+                self.screen.show(self._view)
             notable, self._notable = self._notable, []
             for event in notable:
                 self._tell_event(event)
@@ -227,9 +230,13 @@ class TutorApp(App[int], inherit_bindings=False):
         panel.announce(exercise)
         try:
             text = await asyncio.to_thread(self.material.readme, exercise)
+            hints = await asyncio.to_thread(self.material.hints, exercise)
         except TutorError as error:
             self._refuse(error)
             return
+        if self._view.exercise == exercise:
+            self._view = replace(self._view, hints=len(hints))
+            self._due = True
         await panel.read(text, self._view.glyphs)
 
     async def _read_sources(self, exercise: Exercise) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tutor.core.exercise import Exercise
+from tutor.core.versions import Version
 
 
 class CourseMaterial:
@@ -47,6 +48,12 @@ class CourseMaterial:
             except OSError:
                 continue
         return found
+
+    def versions(self, exercise: Exercise) -> tuple[Version, ...]:
+        """Every kept version, oldest first."""
+        from tutor.content.workspace import Workspace
+
+        return Workspace(self.workspace).versions(exercise)
 
     def path(self, exercise: Exercise, name: str) -> Path:
         """Where a learner's file lies."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from tutor.core.events import Event, Intent
 from tutor.core.exercise import Exercise
 from tutor.core.state import State
+from tutor.core.versions import Version
 
 
 class SessionLike(Protocol):
@@ -53,6 +54,10 @@ class Material(Protocol):
 
     def learner(self, exercise: Exercise) -> dict[str, bytes]:
         """The files as they are in the workspace now; a missing file is left out."""
+        ...
+
+    def versions(self, exercise: Exercise) -> tuple[Version, ...]:
+        """Every kept version, oldest first."""
         ...
 
     def path(self, exercise: Exercise, name: str) -> Path:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tutor.core.exercise import Course, Exercise
+from tutor.core.nudge import Nudge, nudge
 from tutor.core.state import RunState, State
+from tutor.core.verdict import Outcome
 from tutor.ui.glyphs import UNICODE, Glyphs
 
 
@@ -15,6 +17,7 @@ class View:
     """One moment of the app. `previous` is the last finished run of this exercise, shown until the next one reports.
 
     sources: the learner's files as lines, by name. now: time.time(). last_seconds: how long the last verdict took.
+    hints: how many the exercise has.
     """
 
     state: State
@@ -24,6 +27,7 @@ class View:
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     now: float = 0.0
     last_seconds: float | None = None
+    hints: int = 0
     connected: bool = True
     glyphs: Glyphs = UNICODE
 
@@ -55,6 +59,14 @@ class View:
         if run is None or reported or not run.active or run.build_ok is False:
             return run
         return self.previous or run
+
+    @property
+    def nudge(self) -> Nudge | None:
+        """The offer after the same failure again and again; None while a run goes on."""
+        run = self.run
+        if self.exercise is None or run is None or run.verdict is None or run.verdict.verdict is not Outcome.FAIL:
+            return None
+        return nudge(self.state.past, self.state.progress.of(self.exercise.id).hints, self.hints)
 
     def neighbour(self, step: int) -> Exercise | None:
         """The exercise `step` places away in reading order, or None at an end."""

@@ -60,3 +60,14 @@ def test_two_writers_do_not_mix(tmp_path: Path) -> None:
     records = History(path).read()
     assert len(records) == len(path.read_bytes().splitlines()) == 100
     assert [r["n"] for r in records if r["who"] == "a"] == list(range(50))
+
+
+def test_the_recent_records_are_those_at_the_end_of_the_file(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    assert history.recent("a") == []
+    for number in range(200):
+        history.append({"exercise": "a" if number % 2 else "b", "n": number, "pad": "x" * 50})
+    recent = [record["n"] for record in history.recent("a", 1000)]
+    assert recent == list(range(201 - 2 * len(recent), 200, 2))
+    assert 3 < len(recent) < 10
+    assert len(history.recent("a")) == 100

@@ -34,13 +34,13 @@ def solution(arguments: Namespace) -> int:
 
 
 def diff(arguments: Namespace) -> int:
-    """The learner's files beside the solution or the starter; both timed with --bench."""
+    """The learner's files beside the solution, the starter or the last pass; both timed with --bench."""
     context = Context(arguments)
     exercise = context.exercise()
     against = arguments.against
     if against == "solution":
         _reveal(context, exercise)
-    mine, others = _texts(context.workspace.read(exercise)), _texts(_other_files(exercise, against))
+    mine, others = _texts(context.workspace.read(exercise)), _texts(_other_files(context, exercise, against))
     if not mine:
         raise UsageError(f"you have not started {exercise.id}", f"mltutor start {exercise.id}")
     verdict = _timed(context, exercise, against) if arguments.bench else None
@@ -71,7 +71,9 @@ def _reveal(context: Context, exercise: Exercise) -> None:
     asyncio.run(Record(context.home, tell_notice).solution_seen(exercise.id))
 
 
-def _other_files(exercise: Exercise, against: str) -> dict[str, bytes]:
+def _other_files(context: Context, exercise: Exercise, against: str) -> dict[str, bytes]:
+    if against == "pass":
+        return dict(context.workspace.last_pass(exercise).files)
     return solution_files(exercise) if against == "solution" else starter_files(exercise)
 
 

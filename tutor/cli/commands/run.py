@@ -22,7 +22,7 @@ def check(arguments: Namespace) -> int:
 
 
 def bench(arguments: Namespace) -> int:
-    """Time the learner's code against the baseline, the solution or the starter."""
+    """Time the learner's code against the baseline or another version."""
     context = Context(arguments)
     exercise = context.exercise()
     if not exercise.bench:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tutor.cli.output import Output
+from tutor.core.history import PastRun, speeds
 from tutor.core.verdict import BenchResult
+from tutor.ui.pictures import over_saves
 
 WIDTH = 32
 
 
-def show_speed(output: Output, results: Iterable[BenchResult]) -> None:
-    """Print one block a case: the bar with its ratio and interval, and both times below."""
+def show_speed(output: Output, results: Iterable[BenchResult], past: Sequence[PastRun] = ()) -> None:
+    """Print one block a case: the bar with its ratio and interval, both times, and the versions before."""
     for result in results:
         glyphs = output.glyphs
         sign, style, word = _standing(output, result)
@@ -20,6 +22,9 @@ def show_speed(output: Output, results: Iterable[BenchResult]) -> None:
         output.text((sign, style), f" {result.case}", (f"  {word}", style), indent=2)
         output.text((bar(output, result), style), f"  {ratio} {interval}", (_goals(output, result), "dim"), indent=6)
         output.text((_times(output, result), "dim"), indent=6)
+        picture, words = over_saves(speeds(past, result.case), glyphs, WIDTH + 30)
+        if words:
+            output.text((picture, style), (f"  {words}", "dim"), indent=6)
         if result.note:
             output.text((result.note, "yellow"), indent=6)
 

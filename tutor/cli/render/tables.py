@@ -1,9 +1,9 @@
-"""Tables: the course, progress, what this machine can do, and the proof of exercises."""
+"""Tables: the course, progress, kept versions, what this machine can do, and the proof of exercises."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -11,7 +11,9 @@ from rich.text import Text
 
 from tutor.cli.output import Output, clean
 from tutor.core.exercise import Course
+from tutor.core.history import PastRun, speed_of
 from tutor.core.progress import Progress
+from tutor.core.versions import Version, changes
 
 
 def make_table(*columns: str, title: str = "") -> Table:
@@ -69,6 +71,26 @@ def show_progress(output: Output, course: Course, progress: Progress) -> None:
     done = sum(e.id in progress.passed for e in course.exercises)
     output.blank()
     output.text(f"{done} of {len(course.exercises)} passed")
+
+
+def show_versions(
+    output: Output, kept: Sequence[Version], mine: Mapping[str, bytes], past: Sequence[PastRun] = ()
+) -> None:
+    """One row a kept version: its number, when, why, how far from the files as they are, and how fast it was."""
+    table = make_table("", "version", "kept", "why", "against yours", "speed")
+    for version in kept:
+        sign = cell(output.glyphs.passed, "green") if version.kind == "passed" else cell(output.glyphs.pending, "dim")
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(version.at))
+        fast = speed_of(past, version.digest)
+        table.add_row(
+            sign,
+            cell(str(version.number)),
+            cell(when),
+            cell(version.title),
+            cell(changes(version, mine).text),
+            cell(f"{fast:.2f}{output.glyphs.times}" if fast else ""),
+        )
+    output.console.print(table)
 
 
 def show_rows(output: Output, columns: tuple[str, ...], rows: Iterable[tuple[tuple[str, str], ...]]) -> None:

@@ -12,7 +12,9 @@ from tutor.cli.render.speed import show_speed
 from tutor.core.advice import advice
 from tutor.core.exercise import Exercise
 from tutor.core.finding import CODES, Finding, Severity
+from tutor.core.history import PastRun
 from tutor.core.verdict import CheckResult, Outcome, Verdict
+from tutor.ui.pictures import waterfall
 
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
 _WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Outcome.SKIPPED: "SKIPPED"}
@@ -24,7 +26,7 @@ _MESSAGE = 240  # letters of a check's message; its findings have the rest
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A verdict with what is needed to show it: the learner's files, the tools' raw output, where the files lie."""
+    """A verdict with what is needed to show it: the learner's files, where they lie, raw output, the runs so far."""
 
     exercise: Exercise
     verdict: Verdict
@@ -33,6 +35,7 @@ class Report:
     raw: str = ""
     cached: bool = False
     announced: int = 0
+    past: tuple[PastRun, ...] = ()
 
     @property
     def lines(self) -> dict[str, list[str]]:
@@ -51,7 +54,7 @@ def show_report(output: Output, report: Report) -> None:
     if verdict.bench:
         output.blank()
         output.text(("speed", "bold"), _took(verdict.seconds.bench))
-        show_speed(output, verdict.bench)
+        show_speed(output, verdict.bench, report.past)
     output.blank()
     _show_seconds(output, report)
     show_verdict_line(output, verdict)
@@ -164,10 +167,11 @@ def _gain(finding: Finding) -> str:
 
 
 def _show_seconds(output: Output, report: Report) -> None:
-    seconds = report.verdict.seconds
-    stages = ("build", "check", "diagnose", "bench")
-    spent = [f"{name} {getattr(seconds, name):.2f}" for name in stages if getattr(seconds, name)]
-    output.text((f"seconds  {'  '.join([*spent, f'total {seconds.total:.2f}'])}", "dim"))
+    """Where the time from the save (or the request) to the verdict went."""
+    spent = report.verdict.seconds
+    output.text((f"{spent.total:.2f} s from save to verdict", "dim"))
+    for words, drawn in waterfall(spent, output.glyphs, min(output.console.width, 76) - 2):
+        output.raw(f"  {words}  {drawn}", "dim")
 
 
 def _took(seconds: float) -> str:

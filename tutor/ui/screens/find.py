@@ -10,15 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from tutor.core.exercise import Exercise
 from tutor.ui.screens.sheet import Sheet
 from tutor.ui.view import View
-
-
-def matches(exercise: Exercise, words: str) -> bool:
-    """True when every word occurs in the number, id, title, summary or toolchain."""
-    text = " ".join((exercise.number, exercise.id, exercise.title, exercise.summary, exercise.toolchain)).lower()
-    return all(word in text for word in words.lower().split())
 
 
 class FindSheet(Sheet[str]):
@@ -49,7 +42,7 @@ class FindSheet(Sheet[str]):
         found.clear_options()
         passed = self.view.state.progress.passed
         for exercise in self.view.course.exercises:
-            if matches(exercise, words):
+            if exercise.matches(words):
                 sign = self.view.glyphs.passed if exercise.id in passed else self.view.glyphs.pending
                 line = Content.assemble(
                     f"{sign} {exercise.number:<5}", (exercise.title, "bold"), (f"  {exercise.toolchain}", "dim")

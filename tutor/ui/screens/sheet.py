@@ -11,6 +11,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tutor.ui.view import View
+
 Result = TypeVar("Result")
 
 
@@ -32,6 +34,9 @@ class Sheet(ModalScreen[Result | None]):
     def content(self) -> list[Widget]:
         """What is inside the frame."""
         return []
+
+    def show(self, view: View) -> None:
+        """A new view; most sheets show what they were opened with."""
 
     def action_close(self) -> None:
         """Close without a result."""

@@ -1,12 +1,14 @@
-"""The speed panel: each benchmark case as a bar against baseline, target and gold, readable without colour."""
+"""The speed panel: each case as a bar against baseline, target and gold and over the saves; where the time went."""
 
 from __future__ import annotations
 
 from textual.content import Content
 
+from tutor.core import history
 from tutor.core.exercise import BenchSpec
-from tutor.core.verdict import BenchResult
+from tutor.core.verdict import BenchResult, Seconds
 from tutor.ui.glyphs import Glyphs
+from tutor.ui.pictures import over_saves, stages, waterfall
 from tutor.ui.typeset import Part, fit, paragraph, ratio, seconds, spread, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
@@ -18,9 +20,15 @@ class SpeedPanel(Panel):
     TITLE = "Speed"
 
     def subject(self, view: View) -> object:
-        """The cases measured so far and those to come."""
+        """The cases measured so far and those to come, the versions before, and the seconds of the last verdict."""
         run = view.benched()
-        return (run and (run.bench, run.active, run.build_ok), view.exercise and view.exercise.bench)
+        now = run and (run.bench, run.active, run.build_ok, run.verdict and run.verdict.seconds)
+        return (now, view.state.past, view.exercise and view.exercise.bench, self._alone)
+
+    @property
+    def _alone(self) -> bool:
+        """True where the panel has the screen for itself; beside failing checks it must be short."""
+        return self.screen.has_class("-tabs")
 
     def badge(self, view: View) -> Part:
         """The slowest gated case, or the slowest of all."""
@@ -32,18 +40,27 @@ class SpeedPanel(Panel):
         return (f"{ratio(worst.speedup, view.glyphs.times)}{sign}", style)
 
     def draw(self, view: View, width: int) -> Content:
-        """Three lines a case; what is to be measured where nothing has been."""
+        """Four lines a case and its history; what is to be measured where nothing has been; seconds by stage."""
         run = view.benched()
         measured = {bench.case: bench for bench in run.bench} if run else {}
         specs = view.exercise.bench if view.exercise else ()
         lines: list[Content | str | Part] = []
         for bench in measured.values():
             lines.extend(_case(bench, width, view.glyphs))
+            lines.extend(_before(view, bench.case, width))
         waiting = [spec for spec in specs if spec.case not in measured]
         if waiting and not measured:
             lines.append(("measured once every check passes:", "dim"))
-        lines.extend(_waiting(spec, width, view.glyphs) for spec in waiting)
-        return stack(lines or [("no benchmark in this exercise", "dim")])
+        for spec in waiting:
+            lines.append(_waiting(spec, width, view.glyphs))
+            lines.extend(_before(view, spec.case, width))
+        lines = lines or [("no benchmark in this exercise", "dim")]
+        if run and run.verdict and (measured or self._alone):
+            lines.extend(_spent(run.verdict.seconds, width, view.glyphs))
+        elif run and run.verdict:
+            spent = (f"{name} {seconds(took, view.glyphs.micro)}" for name, took in stages(run.verdict.seconds))
+            lines.append((fit(", ".join(spent), width, view.glyphs.ellipsis), "dim"))
+        return stack(lines)
 
 
 def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
@@ -55,6 +72,21 @@ def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
     if bench.met:
         return glyphs.passed, "$success", "target met"
     return glyphs.failed, "bold $error" if bench.gated else "$warning", "below the target"
+
+
+def _before(view: View, case: str, width: int) -> list[Content | str | Part]:
+    """The case over the versions of this exercise so far; a line, or none."""
+    picture, words = over_saves(history.speeds(view.state.past, case), view.glyphs, width)
+    return [Content.assemble((picture, "$accent"), (f"  {words}", "dim"))] if words else []
+
+
+def _spent(took: Seconds, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+    """Where the time from the save to the verdict went."""
+    rows = waterfall(took, glyphs, min(width, 100))
+    if not rows:
+        return []
+    title = Content.assemble("", (f"{seconds(took.total, glyphs.micro)} from save to verdict", "bold"))
+    return ["", title, *(Content.assemble((words, "dim"), "  ", (drawn, "$accent")) for words, drawn in rows)]
 
 
 def _waiting(spec: BenchSpec, width: int, glyphs: Glyphs) -> Content:

@@ -93,7 +93,8 @@ def _verdict(verdict: Verdict, view: View) -> tuple[tuple[Part, ...], ...]:
     if verdict.verdict is Outcome.PASS:
         return _passed(sign, verdict, view)
     if verdict.verdict is Outcome.FAIL:
-        return _failed(sign, verdict)
+        head, advice = _failed(sign, verdict)
+        return head, _nudged(view, verdict.worst) or advice
     said = verdict.message or ("this exercise can't run here" if word == "SKIPPED" else "something outside your code")
     return ((sign, (f"  {said}", "")), ((verdict.remedy or "? and `mltutor doctor` say more", "$accent"),))
 
@@ -129,6 +130,15 @@ def _failed(sign: Part, verdict: Verdict) -> tuple[tuple[Part, ...], ...]:
         (f"  {worst.code}: {_first_line(worst.message)}", ""),
     )
     return (first, ((_advice(worst, len(verdict.findings) - 1), "dim"),))
+
+
+def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
+    """The second line once the same thing has failed in several versions; empty before."""
+    offer = view.nudge
+    if offer is None:
+        return ()
+    place = f"   e opens line {worst.line}" if worst and worst.line else ""
+    return ((f"{offer.failing}: ", ""), (offer.offer, "$accent"), (place, "dim"))
 
 
 def _advice(worst: Finding, others: int) -> str:

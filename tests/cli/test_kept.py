@@ -1,0 +1,93 @@
+"""Kept versions from the command line and in plain mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+from test_plain import Watch
+
+RIGHT = "return 2 * x"
+
+
+def solve(file: Path) -> None:
+    file.write_text(file.read_text().replace("return x", RIGHT))
+
+
+def test_versions_are_listed_and_brought_back(cli: Cli, started: Callable[[str], Path]) -> None:
+    file = started("demo-double")
+    assert "no other version of demo-double is kept yet" in cli("undo", "demo-double", "--list").out
+    file.write_text("mine\n")
+    assert cli("reset", "demo-double", "--yes").code == 0
+    listed = cli("undo", "demo-double", "--list")
+    assert "before reset" in listed.out
+    assert "+1 -" in listed.out
+    document = json.loads(cli("undo", "demo-double", "--list", "--json").out)
+    (version,) = document["versions"]
+    assert (version["kind"], version["why"], version["files"]) == ("replaced", "reset", {"double.py": "mine\n"})
+    assert cli("undo", "demo-double", "--to", "99").code == 2
+    result = cli("undo", "demo-double", "--to", str(version["number"]))
+    assert result.code == 0
+    assert file.read_text() == "mine\n"
+    assert cli("undo", "demo-double").code == 0
+    assert "return x" in file.read_text()
+
+
+@pytest.mark.slow
+def test_the_last_pass_can_be_compared_with(cli: Cli, started: Callable[[str], Path]) -> None:
+    file = started("demo-double")
+    missing = cli("diff", "demo-double", "--against", "pass")
+    assert (missing.code, "that passed was kept" in missing.err) == (2, True)
+    solve(file)
+    assert cli("check", "demo-double").code == 0
+    file.write_text(file.read_text().replace(RIGHT, "return x * 2"))
+    result = cli("diff", "demo-double", "--against", "pass", "--json")
+    (changed,) = json.loads(result.out)["files"]
+    assert "-    return x * 2" in changed["diff"]
+    assert f"+    {RIGHT}" in changed["diff"]
+
+
+@pytest.mark.slow
+def test_the_whole_course_can_be_done_in_plain_lines(cli: Cli) -> None:
+    watch = Watch("demo-double", "--plain")
+    try:
+        watch.until("FAIL demo-double")
+        watch.type("s")
+        watch.until("`s yes` shows the solution")
+        watch.type("d solution")
+        watch.until("then it can be compared with")
+        watch.type("d")
+        watch.until("lines with - are yours, with + the starter's")
+        watch.until("double.py: no difference")
+        watch.type("d nonsense")
+        watch.until("compare with solution, starter or pass")
+        watch.type("v")
+        watch.until("no other version is kept yet")
+        watch.type("f sum")
+        watch.until("1.1 demo-total: A sum (cxx)")
+        watch.type("l")
+        watch.until("0 of 2 passed")
+        watch.type("c")
+        watch.until("demo-double has no benchmark")
+        watch.type("s yes")
+        watch.until(RIGHT)
+        solve(cli.workspace / "demo-double" / "double.py")
+        watch.until("PASS demo-double")
+        watch.type("reset")
+        watch.until("FAIL demo-double")
+        watch.type("v")
+        watch.until("before reset")
+        watch.until("undo N brings one back")
+        watch.type("undo 1")
+        watch.until("PASS demo-double")
+        watch.type("undo x")
+        watch.until("undo takes the number of a version")
+        watch.type("?")
+        watch.until("q: quit")
+        watch.type("q")
+        assert watch.process.wait(60) == 0
+    finally:
+        watch.close()
