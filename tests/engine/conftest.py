@@ -14,7 +14,7 @@ from tutor.core.exercise import Course, Exercise
 from tutor.store.home import Home
 
 HERE = Path(__file__).parent
-collect_ignore = ["lessons"]
+collect_ignore = ["lessons", "wave"]
 
 
 @pytest.fixture

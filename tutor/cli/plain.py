@@ -144,10 +144,19 @@ def describe(event: e.Event) -> str:
             return f"{exercise}: your files are now: {label}"
         case e.Preparing(state="failed", task=task, message=message):
             return f"could not prepare {task}: {message}"
-        case e.Notice(level=level, text=text, remedy=remedy):
-            return f"{level}: {text}" + (f"; {remedy}" if remedy else "")
+        case e.Examined() | e.Notice():
+            return _told(event)
         case _:
             return ""
+
+
+def _told(event: e.Examined | e.Notice) -> str:
+    if isinstance(event, e.Notice):
+        return f"{event.level}: {event.text}" + (f"; {event.remedy}" if event.remedy else "")
+    if event.state == "running":
+        return ""
+    found = (f"{one.place}: {one.code}: {one.message}" for one in event.findings)
+    return "; ".join((f"{event.title}: {event.message or event.state}", *found))
 
 
 async def _lines() -> AsyncIterator[str]:

@@ -78,6 +78,12 @@ _ADVICE = {
         "Give each thread a part of its own, and combine the parts when they have ended; or use a lock or an atomic.",
         7,
     ),
+    "undefined": Advice(
+        "Signed overflow, a shift by the width or a null dereference has no meaning: the optimiser assumes that it "
+        "never happens and removes the code that would notice.",
+        "Check before the operation, or compute in an unsigned or wider type.",
+        1,
+    ),
     "exception-contract": Advice(
         "A function returns NULL (or -1) exactly when it has set an exception.",
         "Set one (PyErr_SetString) before you return NULL, and return NULL at once when a call has set one.",

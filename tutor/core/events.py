@@ -119,6 +119,21 @@ class RunCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """The second wave: an instrumented build of the same sources, run after the verdict on the idle core.
+
+    title: what examines (`ThreadSanitizer`). message: why it does not, for `unavailable` and `stopped`.
+    """
+
+    run_id: int
+    title: str
+    state: Literal["running", "clean", "found", "unavailable", "stopped"]
+    findings: tuple[Finding, ...] = ()
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Preparing:
     """Background work (headers, shared modules, crates): state of one task, `done` of `total` so far."""
 
@@ -204,6 +219,7 @@ Event = (
     | BenchMeasured
     | RunFinished
     | RunCancelled
+    | Examined
     | Preparing
     | Notice
     | HintShown

@@ -26,6 +26,7 @@ CODES: dict[str, str] = {
     "gil-held": "the GIL is held through work that does not need it",
     "gil-missing": "the Python API is called without the GIL",
     "data-race": "two threads touch the same memory and one writes",
+    "undefined": "the language does not say what this does",
     "exception-contract": "NULL without an exception, or a result with one set",
     "error-path": "wrong when a call in the middle fails",
     "type-leak": "a heap type's dealloc does not release its type or a field",

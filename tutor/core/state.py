@@ -32,6 +32,7 @@ class RunState:
     checks: tuple[CheckResult, ...] = ()
     bench: tuple[BenchResult, ...] = ()
     verdict: Verdict | None = None
+    examined: tuple[e.Examined, ...] = ()
     cancelled: bool = False
 
     @property
@@ -41,10 +42,20 @@ class RunState:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings so far; the verdict's once there is one."""
+        """All findings so far; the verdict's, and those of the second wave, once there is one."""
         if self.verdict:
-            return self.verdict.findings
+            return self.verdict.findings + self.second_wave
         return self.build_findings + tuple(f for check in self.checks for f in check.findings)
+
+    @property
+    def second_wave(self) -> tuple[Finding, ...]:
+        """What the sanitizers found."""
+        return tuple(finding for look in self.examined for finding in look.findings)
+
+    @property
+    def judged(self) -> Verdict | None:
+        """The verdict as it stands now: what the second wave found counts against it."""
+        return self.verdict and self.verdict.joined(self.second_wave)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ def reduce(state: State, event: e.Event) -> State:
             | e.BenchMeasured()
             | e.RunFinished()
             | e.RunCancelled()
+            | e.Examined()
         ):
             if state.run is None or state.run.run_id != event.run_id:
                 return state
@@ -108,6 +120,9 @@ def _reduce_run(run: RunState, event: e.Event) -> RunState:
             return replace(run, bench=(*kept, result))
         case e.RunFinished(verdict=verdict):
             return replace(run, verdict=verdict)
+        case e.Examined(title=title):
+            others = tuple(look for look in run.examined if look.title != title)
+            return replace(run, examined=(*others, event))
         case _:
             return replace(run, cancelled=True)
 

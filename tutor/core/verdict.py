@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -112,6 +112,21 @@ class Verdict:
         """The finding to show first: errors before warnings, those with a line before those without."""
         order = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
         return min(self.findings, key=lambda f: (order[f.severity], f.line is None), default=None)
+
+    def joined(self, found: tuple[Finding, ...], seconds: float = 0.0) -> Verdict:
+        """The same verdict with what the second wave found: an error there fails a run that had passed."""
+        if not found and not seconds:
+            return self
+        errors = [one for one in found if one.severity is Severity.ERROR]
+        fails = self.verdict is Outcome.PASS and bool(errors)
+        return replace(
+            self,
+            verdict=Outcome.FAIL if fails else self.verdict,
+            stage="diagnose" if fails else self.stage,
+            message=errors[0].message if fails else self.message,
+            findings=self.findings + found,
+            seconds=replace(self.seconds, diagnose=self.seconds.diagnose + seconds, total=self.seconds.total + seconds),
+        )
 
     def document(self) -> dict[str, Any]:
         """The `--json` document: exactly the keys that the command line promises, plus `message` and `remedy`."""

@@ -60,7 +60,11 @@ class Builder:
         self._newest: dict[str, tuple[BuildRequest, BuildPlan]] = {}
 
     async def build(
-        self, exercise: Exercise, taken: Snapshot, on_step: Callable[[str], None] = lambda label: None
+        self,
+        exercise: Exercise,
+        taken: Snapshot,
+        on_step: Callable[[str], None] = lambda label: None,
+        sanitizer: str = "",
     ) -> BuildOutcome:
         """Build one snapshot into a new folder. `on_step` gets each step's label as it starts.
 
@@ -70,7 +74,7 @@ class Builder:
         if taken.problem:
             return BuildOutcome(False, None, (taken.problem,), taken.problem.message)
         chain = await self.chain(exercise)
-        request, everything = await asyncio.to_thread(self._lay_out, exercise, taken)
+        request, everything = await asyncio.to_thread(self._lay_out, exercise, taken, sanitizer)
         plan = await asyncio.to_thread(chain.plan, request)
         key = _key(plan, everything, exercise)
         kept: bool = bool(plan.outputs) and await asyncio.to_thread(self._cache.get, key, request.out)
@@ -84,7 +88,8 @@ class Builder:
             raise problem
         findings = await asyncio.to_thread(_findings, chain, request, ok, raw)
         if ok:
-            self._newest[exercise.id] = request, plan
+            if not sanitizer:
+                self._newest[exercise.id] = request, plan
             _must_exist(plan, request.out)
             if plan.outputs:
                 await asyncio.to_thread(self._cache.put, key, request.out, plan.outputs)
@@ -114,10 +119,10 @@ class Builder:
             raise ToolchainMissing(f"{name} can't be built here: {there.missing or there.detail}", there.remedy)
         return chain
 
-    def _lay_out(self, exercise: Exercise, taken: Snapshot) -> tuple[BuildRequest, dict[str, bytes]]:
+    def _lay_out(self, exercise: Exercise, taken: Snapshot, sanitizer: str) -> tuple[BuildRequest, dict[str, bytes]]:
         everything = {**sources.given_files(exercise), **taken.files}
         folder = self._scratch / f"build-{next(self._numbers)}"
-        request = BuildRequest(exercise, folder / "src", folder / "out")
+        request = BuildRequest(exercise, folder / "src", folder / "out", sanitizer=sanitizer)
         request.out.mkdir(parents=True)
         request.source.mkdir()
         snapshot.write(everything, request.source)

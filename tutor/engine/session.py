@@ -263,16 +263,10 @@ class Session:
             await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
         if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
             self._emit(e.RoofKnown(roof))
-        if self._watching and verdict.passed:
-            await self._look_for_hidden_includes(order.exercise)
+        if self._watching and verdict.stage != "build":
+            await self._bench.second_wave.examine(job.run_id, job.exercise, taken, verdict.passed)
         self._bench.builder.forget_old()
         return verdict
-
-    async def _look_for_hidden_includes(self, exercise: Exercise) -> None:
-        """After the verdict, on the idle core; the next save ends it like any other part of a run."""
-        for finding in (await self._bench.builder.missing_includes(exercise))[:1]:
-            text = f"{finding.place}: builds here only with mltutor's precompiled header: {finding.message}"
-            self._emit(e.Notice("warning", text, "add the #include that declares it"))
 
     def _saved(self, paths: tuple[Path, ...], at: float) -> None:
         exercise = self.current()

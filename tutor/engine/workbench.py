@@ -16,6 +16,7 @@ from tutor.engine.pipeline import Emit, Pipeline
 from tutor.engine.process import run_command
 from tutor.engine.quiet import Quiet
 from tutor.engine.roof import RoofMeter
+from tutor.engine.secondwave import SecondWave
 from tutor.engine.zygotes import Zygotes
 from tutor.store.build_cache import BuildCache
 from tutor.store.home import CACHE_BYTES, Home
@@ -36,6 +37,7 @@ class Workbench:
         self.roof = RoofMeter(home.cache, launcher, self.quiet)
         self.builder = Builder(BuildCache(home.builds, CACHE_BYTES), self.scratch, self.zygotes)
         self.pipeline = Pipeline(self.builder, self.zygotes, self.quiet, emit)
+        self.second_wave = SecondWave(self.builder, self.zygotes, self.quiet, emit)
 
     async def __aenter__(self) -> Workbench:
         return self

@@ -39,11 +39,12 @@ class Zygote:
         launcher: Sequence[str] = (),
         command: Sequence[str] = (),
         prepare: Prepare | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.flavour = flavour
         self.ready: p.Ready | None = None
         worker = tuple(command) or (sys.executable, "-m", "tutor.worker.zygote")
-        self._argv = (*launcher, *worker, "--flavour", flavour)
+        self._argv = (*launcher, *prefix, *worker, "--flavour", flavour)
         self._peer: Peer | None = None
         self._replies: dict[int, asyncio.Queue[p.Reply | None]] = {}
         self._stderr = b""
@@ -265,6 +266,7 @@ class Zygotes:
     ) -> None:
         self._launcher, self._command, self._prepare = tuple(launcher), tuple(command), prepare
         self._by_flavour: dict[Flavour, Zygote] = {}
+        self._instrumented: dict[str, Zygote] = {}
 
     def of(self, flavour: Flavour) -> Zygote:
         """The zygote of a flavour; not started yet when it is new."""
@@ -272,6 +274,15 @@ class Zygotes:
             self._by_flavour[flavour] = Zygote(flavour, self._launcher, self._command, self._prepare)
         return self._by_flavour[flavour]
 
+    def instrumented(self, name: str, prefix: Sequence[str]) -> Zygote:
+        """The zygote that loads the builds of a sanitizer: `prefix` starts it with the runtime, at low priority.
+
+        Without the probe and the crash handler, whose signals and allocator hooks the sanitizer has its own of.
+        """
+        if name not in self._instrumented:
+            self._instrumented[name] = Zygote("plain", self._launcher, self._command, prefix=prefix)
+        return self._instrumented[name]
+
     async def close(self) -> None:
         """End all of them."""
-        await asyncio.gather(*(zygote.close() for zygote in self._by_flavour.values()))
+        await asyncio.gather(*(zygote.close() for zygote in (*self._by_flavour.values(), *self._instrumented.values())))

@@ -67,12 +67,16 @@ Step = Command | CythonStep
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """Build `exercise` from the copied sources in `source` into the empty folder `out`."""
+    """Build `exercise` from the copied sources in `source` into the empty folder `out`.
+
+    sanitizer: `address` or `thread` for an instrumented build, which must be loaded in a worker made for it.
+    """
 
     exercise: Exercise
     source: Path
     out: Path
     optimise: bool = True
+    sanitizer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

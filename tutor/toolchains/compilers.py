@@ -49,7 +49,7 @@ def compiler() -> Compiler:
     """The compiler in force: clang >= 16 with mold or lld where both are there, else gcc, else clang alone."""
     choice = settings().compiler
     if choice == "gcc":
-        return _gcc()
+        return gcc()
     fast = programs.mold().usable or programs.lld().usable
     has_clang = programs.clang().usable and programs.clangxx().usable
     if has_clang and (fast or choice == "clang" or not programs.gxx().usable):
@@ -57,18 +57,19 @@ def compiler() -> Compiler:
     if choice == "clang":
         problem = programs.clang().problem or programs.clangxx().problem or "not found"
         raise EnvironmentMissing(f"no usable clang >= 16: {problem}", "`apt install clang-16 mold`, or unset it")
-    return _gcc()
+    return gcc()
 
 
 def compiler_for(flags: Sequence[str]) -> Compiler:
     """The compiler in force; for OpenMP gcc, which brings its library along, where clang's is not installed."""
     chosen = compiler()
     if "-fopenmp" in flags and chosen.family == "clang" and not programs.clang_openmp() and programs.gcc().usable:
-        return _gcc()
+        return gcc()
     return chosen
 
 
-def _gcc() -> Compiler:
+def gcc() -> Compiler:
+    """gcc, whatever else is there."""
     return Compiler("gcc", programs.gcc(), programs.gxx(), *_gcc_linker())
 
 

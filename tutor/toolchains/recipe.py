@@ -17,13 +17,13 @@ from tutor.toolchains.compilers import (
     Language,
     base_flags,
     compiler,
-    compiler_for,
     language_flags,
     shorten_paths,
 )
 from tutor.toolchains.native import NativeLibrary, native_libraries
 from tutor.toolchains.packages import digest, python_include
 from tutor.toolchains.pch import Header, Precompiled
+from tutor.toolchains.sanitizers import BY_NAME, sanitizing
 
 ArtifactKind = Literal["extension", "library", "torch", "python"]
 
@@ -81,7 +81,7 @@ def build_plan(request: BuildRequest, recipe: Recipe, kind: ArtifactKind, sys_pa
     options = request.exercise.build
     libraries = native_libraries(options.native)
     full = _completed(recipe, request, libraries)
-    chosen = compiler_for(full.flags)
+    chosen = sanitizing(full.flags, request.sanitizer)
     own = (*full.before, *_compile_stages(request, full, chosen))
     natives = tuple(step for library in libraries for step in library.steps)
     stages = ((natives,) if natives else ()) + own
@@ -100,7 +100,11 @@ def _completed(recipe: Recipe, request: BuildRequest, libraries: tuple[NativeLib
     options = request.exercise.build
     link = (*recipe.link, *(w for lib in libraries for w in lib.link_words), *(f"-l{n}" for n in options.libraries))
     includes = (*recipe.includes, *(lib.include for lib in libraries))
-    return replace(recipe, includes=includes, flags=(*recipe.flags, *options.flags), link=link)
+    completed = replace(recipe, includes=includes, flags=(*recipe.flags, *options.flags), link=link)
+    if not request.sanitizer:
+        return completed
+    words = BY_NAME[request.sanitizer].flags
+    return replace(completed, header=None, flags=(*completed.flags, *words), link=(*link, *words))
 
 
 def _compile_stages(request: BuildRequest, recipe: Recipe, chosen: Compiler) -> tuple[tuple[Step, ...], ...]:

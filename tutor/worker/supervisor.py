@@ -18,6 +18,7 @@ import pytest
 from tutor.core import protocol
 from tutor.core.finding import Finding
 from tutor.core.verdict import CheckResult, Outcome
+from tutor.worker import sanitizer
 from tutor.worker.channel import Channel
 from tutor.worker.child import Child, Watch
 from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_process
@@ -121,7 +122,8 @@ class CheckLoop:
         self._watch.fork(name, body, self.request.limits)
 
     def _finish(self, child: Child) -> None:
-        result = outcome_of(child, self.request)
+        watched = sanitizer.active()
+        result = sanitizer.result_of(child, self.request.artifact) if watched else outcome_of(child, self.request)
         self.results.append(result)
         self._send(protocol.Checked(self.request.run_id, result))
 

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from tutor.core.advice import advice
+from tutor.core.events import Examined
 from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
@@ -23,7 +24,7 @@ class ReferencesPanel(Panel):
     def subject(self, view: View) -> object:
         """Rows and findings."""
         run = view.checked()
-        return run and (rows(run), findings(run))
+        return run and (rows(run), findings(run), run.examined)
 
     def badge(self, view: View) -> Part:
         """How many findings there are."""
@@ -44,6 +45,7 @@ class ReferencesPanel(Panel):
                 if len(alike) > 1:
                     lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
+            lines.extend(_second_wave(look, view.glyphs) for look in run.examined)
             for code in dict.fromkeys(alike[0].code for alike in groups):
                 lines.extend(["", *paragraph(f"{code}: {advice(code).text}", width, 2, "dim")])
         return stack(lines or [("nothing is counted yet: checks that use `refs` report here", "dim")])
@@ -66,6 +68,14 @@ def grouped(every: tuple[Finding, ...]) -> list[list[Finding]]:
     for finding in every:
         groups.setdefault((finding.code, finding.type, finding.place), []).append(finding)
     return list(groups.values())
+
+
+def _second_wave(look: Examined, glyphs: Glyphs) -> Part:
+    """One line a sanitizer: what it is, how it stands, why it does not look."""
+    sign = {"clean": glyphs.passed, "found": glyphs.failed}.get(look.state, glyphs.pending)
+    style = {"clean": "$success", "found": "bold $error"}.get(look.state, "dim")
+    took = f", {look.seconds:.1f} s" if look.seconds else ""
+    return (f"{sign} {look.title}: {look.message or look.state}{took}", style)
 
 
 def _finding(finding: Finding, width: int, glyphs: Glyphs) -> list[Content | str | Part]:

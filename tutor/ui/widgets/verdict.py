@@ -73,7 +73,7 @@ def banner(view: View) -> tuple[tuple[Part, ...], ...]:
         return ((("STOPPED", "bold $warning"), ("  this run was ended", "")), (("press r to run again", "dim"),))
     if run.verdict is None:
         return _running(run, view)
-    return _verdict(run.verdict, view)
+    return _verdict(run.judged or run.verdict, view)
 
 
 def _running(run: RunState, view: View) -> tuple[tuple[Part, ...], ...]:

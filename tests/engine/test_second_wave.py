@@ -1,0 +1,104 @@
+"""The second wave on planted defects that no check sees, each with a right twin that stays silent."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tutor.content.course import load_course
+from tutor.core import events as e
+from tutor.core.finding import Finding
+from tutor.core.state import RunState
+from tutor.core.verdict import Outcome, Verdict
+from tutor.engine import snapshot
+from tutor.engine.workbench import Workbench
+from tutor.store.home import Home
+from tutor.toolchains.sanitizers import ADDRESS, THREAD, choices
+
+PLANTED = """#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+extern "C" long work(long n) {
+    %s
+}
+"""
+CASES = {
+    "stack": (
+        "volatile long at = n; long row[4] = {0}; row[at] = n; return row[0];",
+        "volatile long at = n; long row[5] = {0}; row[at] = n; return row[0];",
+        "out-of-bounds",
+    ),
+    "heap": (
+        "long *p = new long[n]; p[n] = 1; long v = p[n]; delete[] p; return v;",
+        "long *p = new long[n + 1]; p[n] = 1; long v = p[n]; delete[] p; return v;",
+        "out-of-bounds",
+    ),
+    "freed": (
+        "long *p = new long[n]; p[0] = n; delete[] p; return *(volatile long *)p;",
+        "long *p = new long[n]; p[0] = n; long v = p[0]; delete[] p; return v;",
+        "use-after-free",
+    ),
+    "overflow": (
+        "int most = 2147483647; most += (int)n; return most;",
+        "long most = 2147483647; most += n; return most;",
+        "undefined",
+    ),
+    "race": (
+        "long s = 0; auto f = [&] { for (int i = 0; i < 1000; ++i) s += i; };\\n    "
+        "std::thread a(f), b(f); a.join(); b.join(); return s;",
+        "long s = 0; std::mutex m; auto f = [&] { std::lock_guard<std::mutex> l(m); s += n; };\\n    "
+        "std::thread a(f), b(f); a.join(); b.join(); return s;",
+        "data-race",
+    ),
+}
+needs_runtimes = pytest.mark.skipif(
+    bool(ADDRESS.missing() or THREAD.missing()), reason=ADDRESS.missing() or THREAD.missing() or "there"
+)
+
+
+async def examined(home: Home, tmp_path: Path, body: str) -> tuple[tuple[Finding, ...], list[e.Event]]:
+    folder = tmp_path / "lessons"
+    shutil.copytree(Path(__file__).parent / "wave" / "lessons", folder, dirs_exist_ok=True)
+    (exercise,) = load_course(folder).exercises
+    events: list[e.Event] = []
+    source = PLANTED % body.replace("\\n", "\n")
+    async with Workbench(home, events.append) as bench:
+        found = await bench.second_wave.examine(1, exercise, snapshot.of({"work.cpp": source.encode()}))
+    return found, events
+
+
+@needs_runtimes
+@pytest.mark.parametrize("name", CASES)
+async def test_planted_defect_is_named_on_its_line_and_its_twin_is_silent(
+    name: str, home: Home, tmp_path: Path
+) -> None:
+    wrong, right, code = CASES[name]
+    found, _ = await examined(home, tmp_path, wrong)
+    assert code in {finding.code for finding in found}, found
+    assert {(finding.file, finding.line) for finding in found if finding.code == code} == {("work.cpp", 6)}
+    silent, events = await examined(home, tmp_path, right)
+    assert silent == ()
+    last = [event for event in events if isinstance(event, e.Examined)][-1]
+    assert last.state == "clean", last
+
+
+def test_error_of_the_second_wave_counts_against_a_pass() -> None:
+    passed = Verdict("x", "d", Outcome.PASS, "bench")
+    finding = Finding("out-of-bounds", "writes 8 bytes", "work.cpp", 6)
+    run = RunState(1, "x", "d", 0.0, verdict=passed, examined=(e.Examined(1, "AddressSanitizer", "found", (finding,)),))
+    assert run.judged is not None
+    assert (run.judged.verdict, run.judged.stage, run.judged.worst) == (Outcome.FAIL, "diagnose", finding)
+    clean = replace(run, examined=(e.Examined(1, "AddressSanitizer", "clean"),))
+    assert clean.judged == passed
+
+
+def test_what_can_not_be_examined_says_why(tmp_path: Path) -> None:
+    (exercise,) = load_course(Path(__file__).parent / "wave" / "lessons").exercises
+    openmp = choices(replace(exercise, toolchain="cython"), "for i in prange(n, nogil=True):")
+    assert [bool(choice.problem) for choice in openmp if choice.sanitizer is THREAD] == [True]
+    assert choices(replace(exercise, toolchain="torch"), "std::thread") == ()
+    assert [choice.sanitizer for choice in choices(exercise, "int x;")] == [ADDRESS]

@@ -1,0 +1,100 @@
+"""The second wave: after the verdict the same sources once more, instrumented, on the idle core."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+from tutor.core import events as e
+from tutor.core import protocol as p
+from tutor.core.errors import TutorError
+from tutor.core.exercise import Exercise
+from tutor.core.finding import Finding
+from tutor.engine.builder import Builder
+from tutor.engine.quiet import Quiet
+from tutor.engine.snapshot import Snapshot
+from tutor.engine.zygotes import Zygote, Zygotes
+from tutor.toolchains.sanitizers import Choice, Sanitizer, choices
+
+# An instrumented call takes two to twenty times as long, and freed memory is kept for a while.
+SLOWER, LARGER = 6.0, 3
+
+
+class SecondWave:
+    """Runs the sanitizers that fit an exercise, one after the other. A newer save cancels it like any run."""
+
+    def __init__(self, builder: Builder, zygotes: Zygotes, quiet: Quiet, emit: Callable[[e.Event], None]) -> None:
+        self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
+
+    async def examine(
+        self, run_id: int, exercise: Exercise, taken: Snapshot, passed: bool = False
+    ) -> tuple[Finding, ...]:
+        """All findings, each told as it comes. Never raises what the environment lacks: it tells that too.
+
+        passed: look first for what compiled only because a precompiled header brought an #include along.
+        """
+        if passed:
+            await self._look_for_hidden_includes(exercise)
+        text = b"\n".join(taken.files.values()).decode("utf-8", "replace")
+        found: list[Finding] = []
+        for choice in await asyncio.to_thread(choices, exercise, text):
+            look = await self._look(run_id, choice, exercise, taken)
+            self._emit(look)
+            found += look.findings
+        return tuple(found)
+
+    async def _look_for_hidden_includes(self, exercise: Exercise) -> None:
+        for finding in (await self._builder.missing_includes(exercise))[:1]:
+            text = f"{finding.place}: builds here only with mltutor's precompiled header: {finding.message}"
+            self._emit(e.Notice("warning", text, "add the #include that declares it"))
+
+    async def _look(self, run_id: int, choice: Choice, exercise: Exercise, taken: Snapshot) -> e.Examined:
+        title, started = choice.sanitizer.title, time.perf_counter()
+        if choice.problem:
+            return e.Examined(run_id, title, "unavailable", message=f"not checked here: {choice.problem}")
+        self._emit(e.Examined(run_id, title, "running"))
+        try:
+            async with self._quiet.shared():
+                found = await self._found(choice.sanitizer, exercise, taken)
+        except asyncio.CancelledError:
+            self._emit(e.Examined(run_id, title, "stopped", message="a newer run came first"))
+            raise
+        except TutorError as error:
+            words = error.message.partition("\n")[0]
+            return e.Examined(run_id, title, "unavailable", message=f"not checked here: {words}")
+        seconds = time.perf_counter() - started
+        return e.Examined(run_id, title, "found" if found else "clean", found, seconds=seconds)
+
+    async def _found(self, sanitizer: Sanitizer, exercise: Exercise, taken: Snapshot) -> tuple[Finding, ...]:
+        built = await self._builder.build(exercise, taken, sanitizer=sanitizer.name)
+        if built.artifact is None:
+            raise TutorError(f"the instrumented build fails: {built.findings[0].message}")
+        zygote = self._zygotes.instrumented(sanitizer.name, _prefix(sanitizer))
+        return await _findings(zygote, exercise, built.artifact)
+
+
+async def _findings(zygote: Zygote, exercise: Exercise, artifact: p.Artifact) -> tuple[Finding, ...]:
+    """What the checks' output holds of reports; whether they pass without the probe says nothing."""
+    limits = p.Limits(exercise.time_limit * SLOWER, exercise.memory_limit_mb * LARGER << 20)
+    folder = str(exercise.folder.absolute())
+    message = p.Check(zygote.next_id(), exercise.id, folder, artifact, limits, jobs=1)
+    found: dict[Finding, None] = {}
+    async with aclosing(zygote.request(message)) as replies:
+        async for reply in replies:
+            match reply:
+                case p.Checked(result=result):
+                    found.update(dict.fromkeys(result.findings))
+                case p.Done(outcome="broken", message=words):
+                    raise TutorError(f"the instrumented worker failed: {words}")
+    return tuple(found)
+
+
+def _prefix(sanitizer: Sanitizer) -> tuple[str, ...]:
+    words = [f"{name}={value}" for name, value in sanitizer.environment().items()]
+    # ThreadSanitizer keeps its shadow at fixed addresses, which a kernel with much randomness may have given away.
+    fixed = ("setarch", platform.machine(), "-R") if sanitizer.name == "thread" and shutil.which("setarch") else ()
+    return ("nice", "-n", "10", *fixed, "env", *words)

@@ -1,0 +1,108 @@
+"""The sanitizers of the second wave: which fit an exercise, the words they add to a build, where their runtimes lie."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tutor.core.exercise import Exercise, ToolchainName
+from tutor.toolchains import programs
+from tutor.toolchains.compilers import PLAIN_ENV, Compiler, compiler_for, gcc
+
+TOOLCHAINS: tuple[ToolchainName, ...] = ("cxx", "cext", "cython", "pybind11", "cffi")
+# Code that never starts or lets in a thread has nothing that ThreadSanitizer could see.
+_THREADS = re.compile(
+    r"std::(?:j?thread|async)|pthread_create|thrd_create|Py_BEGIN_ALLOW_THREADS|PyEval_SaveThread"
+    r"|gil_scoped_release|\bnogil\b"
+)
+_OPENMP = re.compile(r"\bprange\b|#\s*pragma\s+omp|\bomp_")
+
+
+@dataclass(frozen=True, slots=True)
+class Sanitizer:
+    """One instrumented build. `runtimes` are preloaded into the worker, whose Python is not instrumented."""
+
+    name: str
+    title: str
+    flags: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the worker. `missing` must be empty."""
+        preload = " ".join(str(runtime_path(name)) for name in self.runtimes)
+        return {"LD_PRELOAD": preload, "MLTUTOR_SANITIZER": self.name, **dict(self.options)}
+
+    def missing(self) -> str:
+        """Why it can't run here; empty when it can."""
+        if not programs.gcc().usable:
+            return "gcc is not installed"
+        lost = [name for name in self.runtimes if runtime_path(name) is None]
+        return f"{', '.join(lost)} of gcc is not installed" if lost else ""
+
+
+ADDRESS = Sanitizer(
+    "address",
+    "AddressSanitizer + UBSan",
+    # object-size repeats, less clearly and earlier, what AddressSanitizer says with the place of the allocation
+    ("-O1", "-fsanitize=address,undefined", "-fno-sanitize=object-size,vptr,alignment"),
+    ("libasan.so", "libubsan.so"),
+    (
+        ("ASAN_OPTIONS", "detect_leaks=0:exitcode=66:allocator_may_return_null=1:detect_stack_use_after_return=1"),
+        ("UBSAN_OPTIONS", "print_stacktrace=0"),
+        # its own small blocks hide from AddressSanitizer what happens inside an arena
+        ("PYTHONMALLOC", "malloc"),
+    ),
+)
+THREAD = Sanitizer(
+    "thread",
+    "ThreadSanitizer",
+    ("-O1", "-fsanitize=thread"),
+    ("libtsan.so",),
+    (("TSAN_OPTIONS", "die_after_fork=0:exitcode=66:report_signal_unsafe=0"),),
+)
+BY_NAME = {one.name: one for one in (ADDRESS, THREAD)}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A sanitizer and, when it can't look at this exercise, why not."""
+
+    sanitizer: Sanitizer
+    problem: str = ""
+
+
+def choices(exercise: Exercise, text: str) -> tuple[Choice, ...]:
+    """What the second wave of an exercise runs; `text` is the source. Empty where there is nothing to instrument."""
+    if exercise.toolchain not in TOOLCHAINS:
+        return ()
+    chosen = [Choice(ADDRESS, ADDRESS.missing())]
+    if _OPENMP.search(text):
+        # Its barriers are futexes that ThreadSanitizer does not see: every reduction would look like a race.
+        chosen.append(Choice(THREAD, "gcc's OpenMP library hides its barriers from ThreadSanitizer"))
+    elif _THREADS.search(text):
+        chosen.append(Choice(THREAD, THREAD.missing()))
+    return tuple(chosen)
+
+
+def sanitizing(flags: tuple[str, ...], name: str) -> Compiler:
+    """The compiler of a build: gcc for an instrumented one, as it brings the runtimes along."""
+    return gcc() if name else compiler_for(flags)
+
+
+@lru_cache(maxsize=8)
+def runtime_path(name: str) -> Path | None:
+    """Where gcc keeps a runtime; None when it is not there."""
+    driver = programs.gcc().path
+    if driver is None:
+        return None
+    argv = (driver, f"-print-file-name={name}")
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=10, env=dict(PLAIN_ENV), check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    path = Path(said.strip())
+    return path.resolve() if path.is_absolute() and path.exists() else None
