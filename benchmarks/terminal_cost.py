@@ -131,6 +131,8 @@ def verdict_bytes(folder: Path, rounds: int) -> dict[str, list[int]]:
     with screen(words, MLTUTOR_HOME=str(folder / "home")) as app:
         app.until(b"Who owns")
         app.drain(20.0, 300.0)  # the starter's verdict, and most of what is prepared in the background
+        app.press(b"\r")  # the page of the first start
+        app.drain(1.0)
         app.press(b"3")
         app.drain(1.0)
         for number in range(rounds):

@@ -54,6 +54,7 @@ async def picture(target: Path, files: dict[str, bytes], scratch: Path) -> None:
             if time.monotonic() - started > PATIENCE:
                 raise TimeoutError("no verdict")
             await pilot.pause(0.2)
+        await pilot.press("enter")  # the page of the first start
         await pilot.pause(1.5)
         target.write_text(tidy(app.export_screenshot(title="mltutor start")), encoding="utf-8")
         await pilot.press("q")

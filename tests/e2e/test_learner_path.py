@@ -56,6 +56,8 @@ def test_start_break_fix_hint_diff_solution_reset_undo_quit_resume(terminal: Ter
     solution, starter = solution_files(EXERCISE)[SOURCE], starter_files(EXERCISE)[SOURCE]
 
     start(terminal, tmp_path, "capi-refs")
+    terminal.wait("app1", "welcome: what this machine has", "3 Python C extensions", seconds=PATIENCE)
+    terminal.type("app1", "Enter")
     terminal.wait("app1", "FAIL", "wrong-result", "r runs now", seconds=PATIENCE)
     assert learners.read_bytes() == starter
 
@@ -91,6 +93,14 @@ def test_start_break_fix_hint_diff_solution_reset_undo_quit_resume(terminal: Ter
     terminal.type("app1", "u")
     terminal.wait("app1", "PASS", seconds=PATIENCE)
     assert learners.read_bytes() == solution
+
+    terminal.type("app1", "v")
+    terminal.wait("app1", "kept versions", "passed", "before undo")
+    close(terminal)
+    terminal.type("app1", "c")
+    terminal.wait("app1", "yours | solution: no lines differ", "(", seconds=PATIENCE)
+    terminal.wait("app1", "yours ", "solution ", "c times both", seconds=PATIENCE)
+    close(terminal)
 
     terminal.type("app1", "q")
     assert "EXIT=0" in terminal.wait("app1", "EXIT=")
