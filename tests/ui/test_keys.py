@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fake_session as fakes
 import pytest
+from textual.widgets import OptionList
 
 from tutor.core import events as e
 from tutor.core.errors import WorkspaceError
@@ -95,6 +96,19 @@ async def test_find_narrows_and_opens(stage):
         assert "nothing matches all of these words" in s.text
         await s.press("escape")
         assert s.intents[-1] == e.Open("pb-sumtree", run=True)
+
+
+@pytest.mark.parametrize("key", ["slash", "v", "colon"])
+async def test_the_marked_entry_of_a_list_is_seen_with_and_without_colours(stage, key):
+    async with stage() as s:
+        await s.press(key, "down")
+        await s.settle()
+        entries = s.app.screen.query_one(OptionList)
+        rows = [entries.render_line(y) for y in range(entries.size.height)]
+        words = [seg for row in rows for seg in row if seg.text.strip() and seg.style]
+        marked = [seg for seg in words if seg.style.underline and seg.style.bgcolor and seg.style.bgcolor.number == 6]
+        assert marked
+        assert len(marked) < len(words)
 
 
 async def test_the_lesson_list_opens_an_exercise_and_gives_way(stage):

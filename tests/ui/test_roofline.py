@@ -34,7 +34,7 @@ async def test_the_speed_panel_says_how_near_a_case_is_to_the_machines_limit(sta
         await s.press("b")
         assert "this machine's limits are being measured" in s.text
         await s.play(e.RoofKnown(ROOF))
-        assert "10.0 GB/s, 50% of one core's 20.0 GB/s   b: roofline" in s.text
+        assert "10.0 GB/s, 50% of one core's 20.0 GB/s (b)" in s.text
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])

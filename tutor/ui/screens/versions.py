@@ -54,11 +54,11 @@ class VersionsSheet(Sheet[int]):
         """When, why, how far from now, and how fast it was."""
         glyphs = self.view.glyphs
         passed = version.kind == "passed"
-        sign = (glyphs.passed, "$success") if passed else (glyphs.pending, "")
+        sign = glyphs.passed if passed else glyphs.pending  # colours would be lost on the mark's own
         why: Part = (f"{version.title:<32.32}", "bold" if passed else "")
         fast = speed_of(self.view.state.past, version.digest)
         words = f"{changes(version, self.mine).text:<16}" + (f" {ratio(fast, glyphs.times)}" if fast else "")
-        return Content.assemble(sign, f" {when(version.at, self.view.now):<16} ", why, (words, "dim"))
+        return Content.assemble(sign, f" {when(version.at, self.view.now):<16} ", why, words)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show what the marked version would change."""

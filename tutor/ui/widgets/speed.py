@@ -86,7 +86,7 @@ def _before(view: View, case: str, width: int) -> list[Content | str | Part]:
 def _under_the_roof(view: View, bench: BenchResult, width: int) -> list[Content | str | Part]:
     """How near the case is to the machine's limit; nothing where the case does not say what it moves."""
     placed = standing_under(bench, view.state.roof) if view.state.roof else None
-    return [(fit(f"{short(placed)}   b: roofline", width, view.glyphs.ellipsis), "dim")] if placed else []
+    return [(fit(f"{short(placed)} (b)", width, view.glyphs.ellipsis), "dim")] if placed else []
 
 
 def _spent(took: Seconds, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
