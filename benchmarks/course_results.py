@@ -1,0 +1,207 @@
+"""What the reference solutions of the course reach: every benchmark of every exercise, in one run.
+
+    python -m benchmarks.course_results [EXERCISE ...] [--page FILE]
+
+The engine that judges a learner's save builds and times each solution, once: nothing is measured again because its
+number was not liked. A run of the whole course writes docs/results.md and benchmarks/results/course_results.json; a run
+of some exercises prints its page, or writes it to --page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.course_page import ExtraBytes, Machine, Results, Row, page
+from tutor.content.course import find_exercise, load_course
+from tutor.content.sources import solution_files
+from tutor.core.exercise import BenchSpec, Course, Exercise
+from tutor.core.protocol import Artifact
+from tutor.core.verdict import BenchResult, Outcome, Verdict
+from tutor.engine import snapshot
+from tutor.engine.pipeline import Job
+from tutor.engine.prepare import Preparer
+from tutor.engine.workbench import Workbench
+from tutor.store.home import Home
+from tutor.toolchains.compilers import compiler
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RESULTS = ROOT / "docs" / "results.md", Path(__file__).parent / "results" / "course_results.json"
+# Exercises that promise to need no memory, and the case whose inputs show it.
+EXTRA_BYTES = {"op-rope": "prefill-2048"}
+
+
+def main() -> int:
+    """0 when all that could run has passed, 1 when a solution failed or missed a target."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("exercises", nargs="*", metavar="EXERCISE")
+    words.add_argument("--page", type=Path)
+    words.add_argument("--extra-bytes", nargs=2, metavar=("FOLDER", "CASE"), help=argparse.SUPPRESS)
+    options = words.parse_args()
+    if options.extra_bytes:
+        print(json.dumps(_peaks(*options.extra_bytes, msgspec.json.decode(sys.stdin.read(), type=Artifact))))
+        return 0
+    course = load_course()
+    chosen = [find_exercise(course, text, None) for text in options.exercises] or list(course.exercises)
+    results = asyncio.run(run(course, chosen))
+    text = page(results)
+    whole = not options.exercises
+    if whole:
+        RESULTS.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
+    target = options.page or (PAGE if whole else None)
+    if target:
+        target.write_text(text, encoding="utf-8")
+        print(f"written to {target}")
+    else:
+        print(text)
+    return 1 if any(row.met is False or row.problem.startswith("failed") for row in results.rows) else 0
+
+
+async def run(course: Course, chosen: Sequence[Exercise]) -> Results:
+    """Build and time the solutions one after the other."""
+    started, rows, extra = time.monotonic(), [], []
+    load_before = os.getloadavg()[0]
+    async with Workbench(Home.locate(), lambda event: None) as workbench:
+        await _headers(course)
+        numbers = itertools.count(1)
+        for exercise in (one for one in chosen if one.bench):
+            print(f"{exercise.id} ...", end=" ", file=sys.stderr, flush=True)
+            taken = snapshot.of(solution_files(exercise))
+            verdict = await workbench.pipeline.run(
+                Job(next(numbers), exercise, taken, time.time(), "command", checks=False)
+            )
+            made = rows_of(exercise, verdict)
+            print(", ".join(row.problem or f"{row.ratio:.1f}x" for row in made), file=sys.stderr, flush=True)
+            rows += made
+            if exercise.id in EXTRA_BYTES and verdict.verdict in (Outcome.PASS, Outcome.FAIL):
+                built = await workbench.builder.build(exercise, taken)
+                if built.artifact:
+                    extra.append(await asyncio.to_thread(_extra_bytes, exercise, built.artifact))
+    machine = _machine(load_before, os.getloadavg()[0], time.monotonic() - started)
+    return Results(machine, tuple(rows), tuple(extra), tuple(one.id for one in chosen if not one.bench))
+
+
+async def _headers(course: Course) -> None:
+    """Precompiled headers and shared modules first: no build may run beside a benchmark."""
+    preparer = Preparer(course, lambda event: None)
+    preparer.start()
+    try:
+        await preparer.done()
+    finally:
+        await preparer.close()
+
+
+def rows_of(exercise: Exercise, verdict: Verdict) -> list[Row]:
+    """A row for every case that the exercise declares, measured or not."""
+    measured = {result.case: result for result in verdict.bench}
+    problem = _problem(verdict)
+    return [_row(exercise, spec, measured.get(spec.case), problem) for spec in exercise.bench]
+
+
+def _row(exercise: Exercise, spec: BenchSpec, result: BenchResult | None, problem: str) -> Row:
+    head = (exercise.number, exercise.id, exercise.toolchain, spec.case, spec.baseline)
+    goal = (spec.target, spec.gold, spec.gated)
+    if result is None:
+        return Row(*head, *goal, problem=problem or "failed: no result")
+    return Row(
+        *head, *goal, result.speedup, result.low, result.high, result.seconds, result.baseline_seconds,
+        result.pairs, result.met if spec.gated else None,
+    )  # fmt: skip
+
+
+def _problem(verdict: Verdict) -> str:
+    """Why a case has no number."""
+    if verdict.verdict in (Outcome.SKIPPED, Outcome.ERROR):
+        reason = "no GPU" if "GPU" in verdict.message else verdict.message
+        return f"not run: {reason}"
+    return f"failed: {verdict.message}"
+
+
+def _extra_bytes(exercise: Exercise, artifact: Artifact) -> ExtraBytes:
+    """Measured in a new process: there the high-water mark is nobody else's."""
+    case = EXTRA_BYTES[exercise.id]
+    argv = [sys.executable, "-m", "benchmarks.course_results", "--extra-bytes", str(exercise.folder.absolute()), case]
+    done = subprocess.run(
+        argv, input=msgspec.json.encode(artifact).decode(), stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    solution, baseline = json.loads(done.stdout.splitlines()[-1])
+    return ExtraBytes(exercise.id, case, solution, baseline)
+
+
+def _peaks(folder: str, name: str, artifact: Artifact) -> tuple[int, int]:
+    """Bytes that the solution's call and the baseline's add to the process at their highest, the result included."""
+    import numpy as np
+
+    from tutor.worker.context import prepare_process
+    from tutor.worker.fixtures.memory import Memory
+    from tutor.worker.loading import load
+    from tutor.worker.sides import load_case
+
+    prepare_process(artifact)
+    case, built, memory = load_case(folder, name), load(artifact), Memory(artifact)
+    peaks: list[tuple[int, int]] = []
+    for _ in range(2):  # the first call of each pays for what is loaded late
+        mine, theirs = (case.make(np.random.default_rng()) for _ in range(2))
+        mine = case.prepare(built, mine) if case.prepare else mine
+        theirs = case.prepare_baseline(theirs) if case.prepare_baseline else theirs
+        peaks.append((memory.peak(case.learner, built, *mine)[1], memory.peak(case.baseline, *theirs)[1]))
+    return peaks[-1]
+
+
+def _machine(before: float, after: float, seconds: float) -> Machine:
+    """What the numbers depend on; nothing that tells which machine it was."""
+    tools = {name: _version(*argv) for name, argv in _TOOLS.items()}
+    tools = {name: found for name, found in tools.items() if found}
+    packages = ("numpy", "torch", "cython", "pybind11", "cffi")
+    found = {name: importlib.metadata.version(name).partition("+")[0] for name in packages}
+    return Machine(
+        time.strftime("%Y-%m-%d"), _processor(), os.cpu_count() or 0, platform.machine(), platform.python_version(),
+        compiler().driver("c++").rpartition("/")[2], tools, found, round(before, 1), round(after, 1), round(seconds),
+    )  # fmt: skip
+
+
+_TOOLS = {
+    "gcc": ("gcc", "-dumpfullversion"),
+    "clang": ("clang", "--version"),
+    "rustc": ("rustc", "--version"),
+    "nvcc": ("nvcc", "--version"),
+}
+
+
+def _version(*argv: str) -> str:
+    """The last version number that a program tells of itself; empty when it is not there."""
+    try:
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    numbers = re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", done.stdout)
+    return numbers[0] if numbers else ""
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return platform.processor()
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return " ".join(model[1].split()) if model else platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
