@@ -62,9 +62,10 @@ class ExtraBytes:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One run. `untimed`: exercises without a speed target."""
+    """One run of so many rounds. `untimed`: exercises without a speed target."""
 
     machine: Machine
+    rounds: int
     rows: tuple[Row, ...]
     extra: tuple[ExtraBytes, ...]
     untimed: tuple[str, ...]
@@ -73,7 +74,7 @@ class Results:
 def page(results: Results) -> str:
     """The page in Markdown: headlines, the machine, all cases."""
     first = [row for name in HEADLINES for row in results.rows if row.exercise == name]
-    parts = ["# What the solutions reach", _INTRODUCTION]
+    parts = ["# What the solutions reach", f"{_INTRODUCTION}\n{_rounds(results.rounds)}"]
     if first:
         parts += ["## Capstones", _table(first), *_extra_lines(results.extra)]
     parts += ["## The machine", _machine_lines(results.machine), "## All exercises", _table(results.rows)]
@@ -84,10 +85,16 @@ def page(results: Results) -> str:
 
 _INTRODUCTION = """\
 `make results` makes this page: the engine that judges a learner's save builds the reference solution of every exercise
-and times it, all in one run, each once. A ratio is the baseline's time over the solution's, from interleaved pairs on
-fresh inputs with every output verified; the range is its 95 % interval. Solution and baseline run with one torch thread.
-The target is what a learner must reach: about half of what the solution does, because machines differ. A target in
-parentheses is shown and not asked for."""
+and times it, all in one run. A ratio is the baseline's time over the solution's, from interleaved pairs on fresh inputs
+with every output verified; the range is its 95 % interval. Both run with one torch thread. The target is what a learner
+must reach: about half of what the solution does, because machines differ. A target in parentheses is shown and not
+asked for."""
+
+
+def _rounds(number: int) -> str:
+    if number == 1:
+        return "Each case was measured once."
+    return f"Each case was measured {number} times; shown is the measurement with the middle ratio."
 
 
 def _machine_lines(machine: Machine) -> str:
