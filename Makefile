@@ -37,6 +37,9 @@ bench: $(VENV)/.test-installed  ## save to verdict against the usual way; table 
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(BIN)/python -m benchmarks.save_to_verdict $(ARGS)
 
+results: $(VENV)/.test-installed  ## time every solution in one run, write docs/results.md (ARGS="cy-gae": print the page)
+	@$(BIN)/python -m benchmarks.course_results $(ARGS)
+
 clean:  ## remove the virtual environment and caches (never the workspace)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache build dist
 
