@@ -11,9 +11,11 @@ import pytest
 from tutor.content.course import load_course
 from tutor.core import events as e
 from tutor.core.finding import Finding
+from tutor.core.progress import ExerciseProgress
 from tutor.core.state import RunState
 from tutor.core.verdict import Outcome, Verdict
 from tutor.engine import snapshot
+from tutor.engine.record import without_pass
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 from tutor.toolchains.sanitizers import ADDRESS, THREAD, choices
@@ -94,6 +96,15 @@ def test_error_of_the_second_wave_counts_against_a_pass() -> None:
     assert (run.judged.verdict, run.judged.stage, run.judged.worst) == (Outcome.FAIL, "diagnose", finding)
     clean = replace(run, examined=(e.Examined(1, "AddressSanitizer", "clean"),))
     assert clean.judged == passed
+
+
+def test_a_refuted_pass_leaves_what_had_passed_before() -> None:
+    earlier = ExerciseProgress(passed_digest="old", passed_at=1.0)
+    now = replace(earlier, passed_digest="new", passed_at=2.0, hints=1)
+    assert without_pass(now, "new", earlier) == replace(now, passed_digest="old", passed_at=1.0, failures=1)
+    assert not without_pass(now, "new", ExerciseProgress()).passed
+    assert not without_pass(now, "new", now).passed
+    assert without_pass(now, "older run", earlier) == now
 
 
 def test_what_can_not_be_examined_says_why(tmp_path: Path) -> None:

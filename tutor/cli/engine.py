@@ -19,9 +19,9 @@ from tutor.engine.session import Session
 _ERASE = "\r\x1b[K"
 
 
-def run_once(context: Context, exercise: Exercise, bench: bool) -> Report:
+def run_once(context: Context, exercise: Exercise, bench: bool, sanitize: bool = False) -> Report:
     """Build, check and (with `bench`) time what is in the workspace. Raises TutorError."""
-    return _with_session(context, exercise, lambda session: session.run_once(exercise, bench=bench))
+    return _with_session(context, exercise, lambda session: session.run_once(exercise, bench, sanitize))
 
 
 def bench_against(context: Context, exercise: Exercise, against: str) -> Report:
@@ -84,6 +84,8 @@ def _now(event: e.Event, state: State) -> str | None:
             return f"check: {len(run.checks)} of {len(run.announced)}"
         case e.BenchMeasured(result=result):
             return f"bench: {result.case} {result.speedup:.2f}x after {result.pairs} pairs"
+        case e.Examined(state="running", title=title):
+            return f"diagnose: {title}"
         case e.RunFinished() | e.RunCancelled():
             return ""
         case _:

@@ -61,6 +61,10 @@ class Record:
             self._emit(Notice("warning", error.message, error.remedy))
         self._tell_past(verdict.exercise, (*self._past[1], past_run(now, verdict))[-KEPT:])
 
+    async def taken_back(self, verdict: Verdict, before: ExerciseProgress) -> None:
+        """The second wave found an error in what had passed: progress says again what it said `before` that run."""
+        await self._change(verdict.exercise, lambda was: without_pass(was, verdict.digest, before))
+
     async def _recall(self, exercise: str) -> None:
         """Read the past runs of an exercise, once as long as it is the same."""
         if self._past[0] == exercise:
@@ -87,6 +91,14 @@ class Record:
             self._emit(Notice("error", error.message, error.remedy))
             return
         self._emit(ProgressChanged(progress))
+
+
+def without_pass(was: ExerciseProgress, digest: str, before: ExerciseProgress) -> ExerciseProgress:
+    """Progress without the pass of `digest`; an earlier version that passed still counts."""
+    if was.passed_digest != digest:
+        return was
+    earlier = before if before.passed_digest != digest else ExerciseProgress()
+    return replace(was, passed_digest=earlier.passed_digest, passed_at=earlier.passed_at, failures=was.failures + 1)
 
 
 def after_run(was: ExerciseProgress, verdict: Verdict, complete: bool, now: float) -> ExerciseProgress:

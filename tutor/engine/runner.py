@@ -12,13 +12,17 @@ from tutor.core.exercise import Exercise
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A wish for a run: of which exercise, why, and time.time() of the save or the key; `against`: to compare only."""
+    """A wish for a run: of which exercise, why, and time.time() of the save or the key; `against`: to compare only.
+
+    sanitize: the second wave too, where nobody watches for the next save.
+    """
 
     exercise: Exercise
     reason: Literal["save", "open", "key", "command"]
     at: float
     bench: bool = True
     against: Literal["solution", "starter", "pass"] | None = None
+    sanitize: bool = False
 
 
 class Runner:

@@ -14,11 +14,15 @@ from tutor.core import protocol as p
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
 from tutor.core.finding import Finding
+from tutor.core.progress import ExerciseProgress
+from tutor.core.verdict import Verdict
 from tutor.engine.builder import Builder
+from tutor.engine.pipeline import Job
 from tutor.engine.quiet import Quiet
+from tutor.engine.record import Record
 from tutor.engine.snapshot import Snapshot
 from tutor.engine.zygotes import Zygote, Zygotes
-from tutor.toolchains.sanitizers import Choice, Sanitizer, choices
+from tutor.toolchains.sanitizers import BY_NAME, Choice, Sanitizer, choices
 
 # An instrumented call takes two to twenty times as long, and freed memory is kept for a while.
 SLOWER, LARGER = 6.0, 3
@@ -31,17 +35,25 @@ class SecondWave:
         self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
 
     async def examine(
-        self, run_id: int, exercise: Exercise, taken: Snapshot, passed: bool = False
+        self,
+        run_id: int,
+        exercise: Exercise,
+        taken: Snapshot,
+        passed: bool = False,
+        only: tuple[str, ...] = tuple(BY_NAME),
     ) -> tuple[Finding, ...]:
         """All findings, each told as it comes. Never raises what the environment lacks: it tells that too.
 
-        passed: look first for what compiled only because a precompiled header brought an #include along.
+        passed: look first for what compiled only because a precompiled header brought an #include along. only: names
+        of sanitizers; ThreadSanitizer takes minutes where a hundred checks fork.
         """
         if passed:
             await self._look_for_hidden_includes(exercise)
         text = b"\n".join(taken.files.values()).decode("utf-8", "replace")
         found: list[Finding] = []
         for choice in await asyncio.to_thread(choices, exercise, text):
+            if choice.sanitizer.name not in only:
+                continue
             look = await self._look(run_id, choice, exercise, taken)
             self._emit(look)
             found += look.findings
@@ -75,6 +87,16 @@ class SecondWave:
             raise TutorError(f"the instrumented build fails: {built.findings[0].message}")
         zygote = self._zygotes.instrumented(sanitizer.name, _prefix(sanitizer))
         return await _findings(zygote, exercise, built.artifact)
+
+
+async def judged(wave: SecondWave, record: Record, job: Job, verdict: Verdict, before: ExerciseProgress) -> Verdict:
+    """The verdict with what the second wave finds; a pass that it refutes is taken back, to progress `before`."""
+    started = time.perf_counter()
+    found = await wave.examine(job.run_id, job.exercise, job.taken, verdict.passed)
+    now = verdict.joined(found, time.perf_counter() - started)
+    if verdict.passed and not now.passed:
+        await asyncio.shield(record.taken_back(verdict, before))
+    return now
 
 
 async def _findings(zygote: Zygote, exercise: Exercise, artifact: p.Artifact) -> tuple[Finding, ...]:

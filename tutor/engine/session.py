@@ -24,6 +24,7 @@ from tutor.engine.pipeline import Job
 from tutor.engine.prepare import Preparer
 from tutor.engine.record import Record
 from tutor.engine.runner import Order, Runner
+from tutor.engine.secondwave import judged
 from tutor.engine.watcher import Watcher
 from tutor.engine.workbench import Workbench
 from tutor.engine.zygotes import Flavour
@@ -205,13 +206,13 @@ class Session:
 
     # -- runs
 
-    async def run_once(self, exercise: Exercise, bench: bool = True) -> Verdict:
+    async def run_once(self, exercise: Exercise, bench: bool = True, sanitize: bool = False) -> Verdict:
         """One run of what is in the workspace (the starter when nothing is), recorded like any other."""
         if not await asyncio.to_thread(self.workspace.started, exercise):
             await asyncio.to_thread(self.workspace.start, exercise)
         if not self.state.current:
             self._emit(e.ExerciseOpened(exercise.id))
-        return await self._job(Order(exercise, "command", time.time(), bench))
+        return await self._job(Order(exercise, "command", time.time(), bench, sanitize=sanitize))
 
     async def bench_against(self, exercise: Exercise, against: Against = "baseline") -> Verdict:
         """Only the benchmark: the learner's files against the baseline or another version of them."""
@@ -250,6 +251,7 @@ class Session:
     async def _job(self, order: Order) -> Verdict:
         """One run from reading the files to the written progress; background work stands still meanwhile."""
         self._preparer.pause()
+        before = self.state.progress.of(order.exercise.id)
         try:
             taken = await self._take(order.exercise)
             job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
@@ -263,8 +265,8 @@ class Session:
             await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
         if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
             self._emit(e.RoofKnown(roof))
-        if self._watching and verdict.stage != "build":
-            await self._bench.second_wave.examine(job.run_id, job.exercise, taken, verdict.passed)
+        if (self._watching or order.sanitize) and verdict.stage != "build":
+            verdict = await judged(self._bench.second_wave, self._record, job, verdict, before)
         self._bench.builder.forget_old()
         return verdict
 

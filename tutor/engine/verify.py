@@ -137,7 +137,7 @@ class _Prover:
             verdict = await self._run(exercise, files, exercise.starter.stage == "bench")
             return _row(verdict, lambda: starter_problem(exercise, verdict))
         if task.what == "solution":
-            verdict = await self._measure(exercise, sources.solution_files(exercise))
+            verdict = await self._examined(exercise, sources.solution_files(exercise))
             outcome, words, verdict = _row(verdict, lambda: solution_problem(verdict))
             return outcome, words or _undecided(verdict), verdict
         assert task.fault
@@ -147,6 +147,14 @@ class _Prover:
         line = sources.fault_line(exercise, fault)
         verdict = await self._run(exercise, sources.faulted_files(exercise, fault), slow)
         return _row(verdict, lambda: fault_problem(fault, line, verdict))
+
+    async def _examined(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
+        """A measured run, and AddressSanitizer with UBSan, which must be silent on a solution as well."""
+        verdict = await self._measure(exercise, files)
+        if not verdict.passed:
+            return verdict
+        wave = self._workbench.second_wave
+        return verdict.joined(await wave.examine(next(self._ids), exercise, snapshot.of(files), only=("address",)))
 
     async def _measure(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
         """A run with its benchmark, taken again while the machine is too noisy to say whether the targets are met."""

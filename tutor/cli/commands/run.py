@@ -17,7 +17,7 @@ _SUBJECTS = ("learner", "solution", "starter")
 def check(arguments: Namespace) -> int:
     """Build, check, diagnose, benchmark."""
     context = Context(arguments)
-    report = run_once(context, context.exercise(), bench=not arguments.no_bench)
+    report = run_once(context, context.exercise(), bench=not arguments.no_bench, sanitize=arguments.sanitize)
     return _tell(context, report)
 
 
