@@ -23,7 +23,7 @@ _TELLING = re.compile(
 def cargo_findings(request: BuildRequest, output: str) -> tuple[Finding, ...]:
     """Errors in the order of the output, then telling warnings."""
     found: list[Finding] = []
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str, int]] = set()
     lines = output.splitlines()
     for index, line in enumerate(lines):
         head = _HEAD.match(line)

@@ -16,12 +16,12 @@ def explain_rust(code: str, message: Message) -> str:
     return next((words for pattern, words in _TEXTS if re.search(pattern, message.text)), "")
 
 
-def origin(code: str, message: Message) -> tuple[str, str] | None:
-    """What two messages share that one borrow is the cause of."""
+def origin(code: str, message: Message) -> tuple[str, int] | None:
+    """What messages share when one borrow is the cause of them: who is borrowed, and on which line."""
     if code not in {"E0499", "E0502", "E0505", "E0506"}:
         return None
     first = _first_borrow(message)
-    return (code, f"{first.line} {first.says}") if first and first.line != message.here else None
+    return (message.name.strip("`").split(".")[0], first.line) if first and first.line != message.here else None
 
 
 def _first_borrow(message: Message) -> Label | None:

@@ -389,6 +389,10 @@ def test_one_borrow_in_the_way_of_two_lines_is_told_once(parsed) -> None:  # typ
     first = SAMPLES["returned in one branch"][0]
     second = first.replace(":16:9", ":17:9").replace("16 |", "17 |").replace("push(Entry { word, count: 0 })", "pop()")
     assert [f.line for f in parsed(first + "\n" + second)] == [16]
+    read = first.replace("E0499", "E0502").replace(
+        "mutable more than once at a time", "immutable because it is also borrowed as mutable"
+    )
+    assert [f.line for f in parsed(first + "\n" + read.replace("first mutable", "mutable"))] == [16]
     other = SAMPLES["two elements"][0]
     assert [f.line for f in parsed(first + "\n" + other)] == [16, 28]
 
