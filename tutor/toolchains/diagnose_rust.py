@@ -8,6 +8,8 @@ from tutor.core.finding import Finding, Severity
 from tutor.toolchains.base import BuildRequest
 from tutor.toolchains.diagnose_cc import MOST_FINDINGS, learners_name
 from tutor.toolchains.explain import enrich
+from tutor.toolchains.explain_rust import explain_rust, origin
+from tutor.toolchains.rustc_message import read_message
 
 _HEAD = re.compile(r"^(?P<kind>error|warning)(?:\[(?P<code>[EW]\d+)\])?: (?P<text>.+)$")
 _ARROW = re.compile(r"^\s*(?:-->|:::) (?P<file>[^:]+):(?P<line>\d+):\d+")
@@ -21,6 +23,7 @@ _TELLING = re.compile(
 def cargo_findings(request: BuildRequest, output: str) -> tuple[Finding, ...]:
     """Errors in the order of the output, then telling warnings."""
     found: list[Finding] = []
+    seen: set[tuple[str, str, int]] = set()
     lines = output.splitlines()
     for index, line in enumerate(lines):
         head = _HEAD.match(line)
@@ -30,17 +33,28 @@ def cargo_findings(request: BuildRequest, output: str) -> tuple[Finding, ...]:
             continue
         file, number = _place(request, lines[index + 1 :])
         severity = Severity.ERROR if head["kind"] == "error" else Severity.WARNING
-        code = f" [{head['code']}]" if head["code"] else ""
-        message = enrich(f"{head['text']}{code}", _block(lines, index))
-        found.append(Finding("build", message, file, number, severity=severity))
+        # One borrow that lasts too long is refused at each of the lines that it is in the way of.
+        cause = origin(head["code"] or "", read_message(head["text"], _block(lines, index)[1:]))
+        if cause is not None and (file, *cause) in seen:
+            continue
+        if cause is not None:
+            seen.add((file, *cause))
+        found.append(Finding("build", _told(head, _block(lines, index)), file, number, severity=severity))
     found.sort(key=lambda f: f.severity is not Severity.ERROR)
     return tuple(found)[:MOST_FINDINGS]
 
 
-def _block(lines: list[str], start: int) -> str:
+def _told(head: re.Match[str], block: list[str]) -> str:
+    """rustc's sentence, with what it means in front."""
+    text = f"{head['text']} [{head['code']}]" if head["code"] else head["text"]
+    meaning = explain_rust(head["code"] or "", read_message(head["text"], block[1:]))
+    return f"{meaning} ({text})" if meaning else enrich(text, "\n".join(block))
+
+
+def _block(lines: list[str], start: int) -> list[str]:
     """The lines of one message: up to the next head."""
     end = next((i for i in range(start + 1, len(lines)) if _HEAD.match(lines[i])), len(lines))
-    return "\n".join(lines[start:end])
+    return lines[start:end]
 
 
 def _place(request: BuildRequest, following: list[str]) -> tuple[str, int | None]:

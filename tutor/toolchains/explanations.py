@@ -211,33 +211,6 @@ _RUNTIME = (
     ),
 )
 
-_RUST = (
-    _entry(
-        "E0382",
-        r"error\[E0382\]: (?:borrow|use) of (?:partially )?moved value: `(?P<name>[^`]+)`",
-        "{name} was moved away before this line: Rust has one owner for every value.",
-        "Borrow it (`&{name}`) where it was given away, or clone it if you need two.",
-    ),
-    _entry(
-        "E0499",
-        r"error\[E0499\]: cannot borrow `(?P<name>[^`]+)` as mutable more than once",
-        "{name} is borrowed mutably twice at a time.",
-        "End the first borrow before the second begins: shorten its scope, or take both parts at once (split_at_mut).",
-    ),
-    _entry(
-        "E0502",
-        r"error\[E0502\]: cannot borrow `(?P<name>[^`]+)` as (?P<how>mutable|immutable)",
-        "{name} is read and changed at the same time: one borrow is mutable, the other is not.",
-        "Copy out what you need before you change it, or use an index in place of the reference.",
-    ),
-    _entry(
-        "E0597",
-        r"error\[E0597\]: `(?P<name>[^`]+)` does not live long enough",
-        "A reference to {name} outlives it.",
-        "Move {name} out (return it, store it), or keep it in the scope that holds the reference.",
-    ),
-)
-
 _CYTHON = (
     _entry(
         "cython-dtype",
@@ -265,6 +238,5 @@ ENTRIES: tuple[Entry, ...] = (
     *_CUDA,
     *_TOOLS,
     *_RUNTIME,
-    *_RUST,
     *_CYTHON,
 )

@@ -23,7 +23,7 @@ from tutor.toolchains.recipe import snapshot_sources
 from tutor.toolchains.settings import settings
 
 REMEDY = "install Rust: https://rustup.rs, or `apt install cargo`"
-OLDEST = (1, 74)
+OLDEST = (1, 83)  # what pyo3 0.29 asks for
 # Cargo knows a crate by its folder and builds it anew in another one, so the snapshot is copied to where it always
 # lies. The lock keeps two sessions from mixing their copies; killing the command releases it.
 _BUILD = """
@@ -78,13 +78,13 @@ class RustToolchain:
     name: ToolchainName = "rust"
 
     def probe(self) -> Availability:
-        """cargo of 2023-12 or later; crates are cargo's to fetch."""
+        """cargo of 2024-11 or later; crates are cargo's to fetch."""
         cargo = programs.cargo()
         if not cargo.usable:
             return Availability(False, missing=cargo.problem or "cargo was not found", remedy=REMEDY)
         number = ".".join(map(str, cargo.version))
         if cargo.version < OLDEST:
-            return Availability(False, missing=f"cargo {number} is too old, 1.74 is needed", remedy=REMEDY)
+            return Availability(False, missing=f"cargo {number} is too old, 1.83 is needed", remedy=REMEDY)
         return Availability(True, f"cargo {number}")
 
     def plan(self, request: BuildRequest) -> BuildPlan:
