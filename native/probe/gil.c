@@ -23,27 +23,54 @@ static void note_held(uint64_t now) {
     if (held > times.longest_held_ns) times.longest_held_ns = held;
 }
 
-static PyThreadState *save_thread(void) {
-    if (measuring) {
-        released_since = gil_clock();
-        note_held(released_since);
-        times.releases++;
-    }
-    taken_back = 0;
-    return saved = PyEval_SaveThread();
+static void note_released(void) {
+    if (!measuring) return;
+    released_since = gil_clock();
+    note_held(released_since);
+    times.releases++;
 }
 
-static void restore_thread(PyThreadState *state) {
-    /* Until the GIL is asked for, not until it is there: waiting for others is no holding. */
-    uint64_t asked = measuring ? gil_clock() : 0;
-    saved = NULL;
-    if (!taken_back) PyEval_RestoreThread(state);
-    taken_back = 0;
+/* Until the GIL is asked for, not until it is there: waiting for others is no holding. */
+static void note_back(uint64_t asked) {
     if (!measuring || !released_since) return;
     times.released_ns += asked - released_since;
     times.total_ns -= gil_clock() - asked;
     released_since = 0;
     held_since = gil_clock();
+}
+
+static PyThreadState *save_thread(void) {
+    note_released();
+    taken_back = 0;
+    return saved = PyEval_SaveThread();
+}
+
+static void restore_thread(PyThreadState *state) {
+    uint64_t asked = measuring ? gil_clock() : 0;
+    saved = NULL;
+    if (!taken_back) PyEval_RestoreThread(state);
+    taken_back = 0;
+    note_back(asked);
+}
+
+/* `with gil:` of Cython, inside a block without it, and what C libraries use in their callbacks. */
+static PyGILState_STATE ensure(void) {
+    uint64_t asked = measuring ? gil_clock() : 0;
+    PyGILState_STATE state = PyGILState_Ensure();
+    note_back(asked);
+    return state;
+}
+
+static void release(PyGILState_STATE state) {
+    if (state == PyGILState_UNLOCKED) note_released();
+    PyGILState_Release(state);
+}
+
+/* py::gil_scoped_acquire; it lets go with PyEval_SaveThread. */
+static void acquire_thread(PyThreadState *state) {
+    uint64_t asked = measuring ? gil_clock() : 0;
+    PyEval_AcquireThread(state);
+    note_back(asked);
 }
 
 int gil_take_back(void) {
@@ -56,6 +83,9 @@ int gil_take_back(void) {
 void *gil_wrapper(const char *name) {
     if (strcmp(name, "PyEval_SaveThread") == 0) return (void *)save_thread;
     if (strcmp(name, "PyEval_RestoreThread") == 0) return (void *)restore_thread;
+    if (strcmp(name, "PyGILState_Ensure") == 0) return (void *)ensure;
+    if (strcmp(name, "PyGILState_Release") == 0) return (void *)release;
+    if (strcmp(name, "PyEval_AcquireThread") == 0) return (void *)acquire_thread;
     return NULL;
 }
 

@@ -12,7 +12,7 @@ typedef struct {
     uint64_t releases;
 } GilTimes;
 
-/* What stands in for PyEval_SaveThread and PyEval_RestoreThread; NULL for other names. */
+/* What stands in for the functions that let go of the GIL or take it; NULL for other names. */
 void *gil_wrapper(const char *name);
 
 /* Nanoseconds of the monotonic clock. */

@@ -212,6 +212,24 @@ static PyObject *clean_gil_held(PyObject *self, PyObject *arg) {
     Py_BEGIN_ALLOW_THREADS x = work(milliseconds);
     Py_END_ALLOW_THREADS return PyFloat_FromDouble(x);
 }
+/* Lets go of the GIL, and takes it back for the work; the other one for the sum of what the work gave. */
+static PyObject *gil_ensured(PyObject *self, PyObject *arg) {
+    double milliseconds = PyFloat_AsDouble(arg), x;
+    Py_BEGIN_ALLOW_THREADS PyGILState_STATE state = PyGILState_Ensure();
+    x = work(milliseconds);
+    PyGILState_Release(state);
+    Py_END_ALLOW_THREADS return PyFloat_FromDouble(x);
+}
+static PyObject *clean_gil_ensured(PyObject *self, PyObject *arg) {
+    double milliseconds = PyFloat_AsDouble(arg), x;
+    PyObject *sum = NULL;
+    Py_BEGIN_ALLOW_THREADS x = work(milliseconds / 2);
+    PyGILState_STATE state = PyGILState_Ensure();
+    sum = PyFloat_FromDouble(x);
+    PyGILState_Release(state);
+    work(milliseconds / 2);
+    Py_END_ALLOW_THREADS return sum;
+}
 
 static PyObject *gil_missing(PyObject *self, PyObject *arg) {
     PyObject *out = PyList_New(0);
@@ -341,7 +359,7 @@ BOX(NoUntrack, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, de
 static PyMethodDef methods[] = {
     BOTH(append_leak), BOTH(new_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
     BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
-    BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_missing),
+    BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(result_with_exception), BOTH(unchecked), BOTH(error_path_leak),
     {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {NULL, NULL, 0, NULL},
 };

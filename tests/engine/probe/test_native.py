@@ -182,6 +182,15 @@ def test_intervals_tell_held_from_released(probe: Any, artifact: Artifact, defec
     assert 2_000_000 <= released["released_ns"] <= released["total_ns"]
 
 
+def test_a_gil_taken_back_inside_counts_as_held(probe: Any, artifact: Artifact, defects: Any) -> None:
+    held = watch(artifact, lambda: probe.intervals(defects.gil_ensured, (2.0,)))
+    released = watch(artifact, lambda: probe.intervals(defects.clean_gil_ensured, (2.0,)))
+    assert held["longest_held_ns"] >= 2_000_000
+    assert held["released_ns"] < held["total_ns"] / 2
+    assert released["releases"] == 2
+    assert 2_000_000 <= released["released_ns"] <= released["total_ns"]
+
+
 def test_a_missing_gil_is_healed(probe: Any, artifact: Artifact, defects: Any) -> None:
     def body() -> Any:
         value = Mortal()
