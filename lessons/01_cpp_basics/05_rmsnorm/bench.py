@@ -51,6 +51,10 @@ def verify(inputs, got, want):
 
 
 CASES = {
-    "float": Case(make=make(np.float32), prepare=prepare, learner=learner, baseline=upcast, verify=verify, mutates=True),
-    "double": Case(make=make(np.float64), prepare=prepare, learner=learner, baseline=as_is, verify=verify, mutates=True),
+    "float": Case(
+        make=make(np.float32), prepare=prepare, learner=learner, baseline=upcast, verify=verify, mutates=True
+    ),
+    "double": Case(
+        make=make(np.float64), prepare=prepare, learner=learner, baseline=as_is, verify=verify, mutates=True
+    ),
 }

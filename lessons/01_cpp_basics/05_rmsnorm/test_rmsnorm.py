@@ -143,7 +143,9 @@ def test_double_stays_double(built, rng):
             if not math.isclose(got, want, rel_tol=1e-3):
                 fail("wrong-result", f"{n:,} doubles: got {got}, want {want}")
             off = abs(got / want - 1)
-            assert off < 1e-11, f"{n:,} doubles: got {got}, want {want}, off by {off:.1e}: was there a float in between?"
+            assert off < 1e-11, (
+                f"{n:,} doubles: got {got}, want {want}, off by {off:.1e}: was there a float in between?"
+            )
 
 
 MAGNITUDES = {"float32": (1e-30, 1e-25, 1e-19, 1.0, 1e19, 1e25, 1e37), "float64": (1e-150, 1e-60, 1.0, 1e60, 1e150)}
@@ -157,7 +159,9 @@ def test_values_of_any_magnitude(built, rng, dtype):
         x = (magnitude * (0.5 + rng.random(200))).astype(dtype)
         got, want = scale_of(built, x, 0.0), right_scale(x, 0.0)
         same = math.isclose(got, want, rel_tol=1e-6)
-        assert same, f"values of about {magnitude}: got {got}, want {want:.6g}: the square does not fit the type it is in"
+        assert same, (
+            f"values of about {magnitude}: got {got}, want {want:.6g}: the square does not fit the type it is in"
+        )
 
 
 @pytest.mark.finds("numerics", at="void rmsnorm(")
@@ -259,7 +263,9 @@ def test_nan_and_infinity_spoil_their_row_only(built, rng, dtype):
         got = normed(built, x, None, 1e-6)
         close(got[[0, 2]], want[[0, 2]], f"rows beside one with {bad}", dtype)
         same = np.array_equal(np.isnan(got[1]), np.isnan(want[1].astype(float)))
-        assert same, f"a row with {bad} at {column}: {np.isnan(got[1]).sum()} of 50 are NaN, want {np.isnan(want[1]).sum()}"
+        assert same, (
+            f"a row with {bad} at {column}: {np.isnan(got[1]).sum()} of 50 are NaN, want {np.isnan(want[1]).sum()}"
+        )
         clean = ~np.isnan(got[1])
         assert not got[1][clean].any(), f"a row with {bad} at {column}: want 0 where it is not NaN"
 
@@ -306,7 +312,9 @@ def test_the_processors_modes_are_left_alone(built, artifact, rng, dtype):
         changed = modes.changed()
     if changed:
         lines = Path(artifact.sources["rmsnorm.hpp"]).read_text("utf-8").splitlines()
-        found = (n for n, line in enumerate(lines, 1) if SWITCHES.search(line.split("//")[0]) and "#include" not in line)
+        found = (
+            n for n, line in enumerate(lines, 1) if SWITCHES.search(line.split("//")[0]) and "#include" not in line
+        )
         text = f"after {when}, {changed}, in all code of this thread"
         raise Defects(Finding("numerics", text).at("rmsnorm.hpp", next(found, None)))
 

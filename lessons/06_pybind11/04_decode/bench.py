@@ -10,7 +10,7 @@ HEIGHT, WIDTH = 56, 56
 
 
 def encode(runs):
-    """COCO's characters: 5 bits each, the lowest first; from the fourth on the difference to the one before the last."""
+    """COCO's characters: 5 bits each, lowest first; from the fourth on the difference to the one before the last."""
     text = bytearray()
     for i, run in enumerate(runs):
         value = run - runs[i - 2] if i > 2 else run
@@ -96,6 +96,11 @@ def same(inputs, got, want):
 CASES = {
     "batch-256": Case(make=masks, prepare=make_decoder, learner=learner, baseline=python_decode, verify=same),
     "two-threads": Case(
-        make=many_masks, prepare=make_decoder, learner=two_threads, baseline=one_thread, verify=same, baseline_built=True
+        make=many_masks,
+        prepare=make_decoder,
+        learner=two_threads,
+        baseline=one_thread,
+        verify=same,
+        baseline_built=True,
     ),
 }
