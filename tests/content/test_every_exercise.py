@@ -6,29 +6,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from proofs import Proofs
 
 from tutor.content.course import load_course
 from tutor.core.verdict import Outcome
-from tutor.engine.verify import VerifyRow, verify
+from tutor.engine.verify import VerifyRow
 from tutor.store.home import Home
 
 COURSE = load_course()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """One home for all: headers, crates and builds are made once."""
+def proofs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proofs]:
+    """The proofs of the exercises that this session asks for. One home for all: headers and crates are made once."""
     patch = pytest.MonkeyPatch()
     folder: Path = tmp_path_factory.mktemp("home")
     patch.setenv("MLTUTOR_HOME", str(folder))
-    yield Home.locate()
+    chosen = {item.callspec.params["name"] for item in request.session.items if "proofs" in _fixtures(item)}
+    yield Proofs(COURSE, [one.id for one in COURSE.exercises if one.id in chosen], Home.locate())
     patch.undo()
+
+
+def _fixtures(item: pytest.Item) -> tuple[str, ...]:
+    return tuple(getattr(item, "fixturenames", ()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [exercise.id for exercise in COURSE.exercises])
-async def test_every_proof_of_the_exercise_holds(name: str, home: Home) -> None:
-    rows = [row async for row in verify(COURSE, (name,), jobs=2, home=home)]
+def test_every_proof_of_the_exercise_holds(name: str, proofs: Proofs) -> None:
+    rows = proofs.of(name)
     wrong = [told(row) for row in rows if row.outcome in (Outcome.FAIL, Outcome.ERROR)]
     assert wrong == []
     proven = [row for row in rows if row.outcome is Outcome.PASS]

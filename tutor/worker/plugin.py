@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tutor.worker.fixtures.gil import Gil
     from tutor.worker.fixtures.guard import Guard
     from tutor.worker.fixtures.memory import Memory
+    from tutor.worker.fixtures.operator import Operator
     from tutor.worker.fixtures.references import References
     from tutor.worker.fixtures.variants import Variants
 
@@ -145,3 +146,11 @@ def annotation(request: pytest.FixtureRequest) -> Annotation:
     from tutor.worker.fixtures.annotation import Annotation
 
     return Annotation(_context(request).artifact)
+
+
+@pytest.fixture
+def operator(request: pytest.FixtureRequest) -> Operator:
+    """torch: `operator.contract(op, *args)`, `.gradients(call, *inputs)`, `.layouts(...)` and `.extra(...)`."""
+    from tutor.worker.fixtures.operator import Operator
+
+    return Operator(_context(request))

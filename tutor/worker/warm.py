@@ -51,8 +51,15 @@ _ALWAYS = [
     "tutor.worker.fixtures.guard",
     "tutor.worker.fixtures.variants",
 ]
-_TORCH = "torch torch.testing torch.library torch.autograd.gradcheck torch.utils._pytree".split()  # noqa: SIM905
-_COMPILER = re.compile(r"\bopcheck\(|\btorch\.compile\(|\btorch\._dynamo\b|\bsymbolic_shapes\b")
+_TORCH = [
+    "torch",
+    "torch.testing",
+    "torch.library",
+    "torch.autograd.gradcheck",
+    "torch.utils._pytree",
+    "tutor.worker.fixtures.operator",
+]
+_COMPILER = re.compile(r"\bopcheck\(|\boperator\.contract\(|\btorch\.compile\(|\btorch\._dynamo\b|\bsymbolic_shapes\b")
 # Cython has a process of its own: warm it holds 180 MB, and a fork of it takes 20 ms instead of 3.
 _IMPORTS = {
     "plain": _ALWAYS,

@@ -1,7 +1,6 @@
 """Checks of op-rope: rotations in every layout, no scratch, a declared mutation, a backward that turns back."""
 
 import math
-import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -256,16 +255,10 @@ def test_nothing_leaks(rotate, memory, rng):
 
 
 @pytest.mark.finds("schema", at="m.def(")
-def test_schema_says_that_x_is_written(rotate, rng):
-    import torch
-
+def test_schema_says_that_x_is_written(rotate, operator, rng):
     cos, sin = tables(rng, 4, 4)
     for x in (normal(rng, 1, 4, 2, 8), normal(rng, 1, 4, 3, 2, 8)[:, :, 0]):
-        try:
-            torch.library.opcheck(rotate.default, (x, cos, sin), test_utils="test_schema")
-        except Exception as error:  # noqa: BLE001 - opcheck has no public exception type
-            text = re.sub(r"\s+", " ", str(error))[:300]
-            raise AssertionError(f"opcheck test_schema, the schema and the kernel disagree: {text}") from None
+        operator.contract(rotate.default, x, cos, sin)
 
 
 @pytest.mark.finds("autograd-registration", at="forward")
@@ -348,9 +341,7 @@ def test_gradients_are_turned_back(rotate, rng, through):
 
 
 @pytest.mark.finds("gradient", at="backward")
-def test_gradcheck_agrees(rotate, rng):
-    import torch
-
+def test_backward_is_the_slope_of_forward(rotate, operator, rng):
     cos, sin = tables(rng, 3, 2, "float64")
 
     def call(w):
@@ -358,11 +349,7 @@ def test_gradcheck_agrees(rotate, rng):
         rotate(z, cos, sin)
         return z
 
-    try:
-        torch.autograd.gradcheck(call, (normal(rng, 1, 3, 2, 4, dtype="float64").requires_grad_(),))
-    except RuntimeError as error:
-        text = re.sub(r"\s+", " ", str(error))[:300]
-        raise AssertionError(f"gradcheck: {text}") from None
+    operator.gradients(call, normal(rng, 1, 3, 2, 4, dtype="float64").requires_grad_())
 
 
 @pytest.mark.finds("gradient", at="backward")
@@ -391,15 +378,8 @@ def test_only_the_tables_are_kept_for_backward(rotate, rng):
 
 
 @pytest.mark.finds("schema", at="m.def(")
-def test_works_inside_compiled_graphs(rotate, rng):
-    import torch
-
+def test_the_operator_keeps_its_contract(rotate, operator, rng):
     cos, sin = tables(rng, 4, 4)
-    tests = ("test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
-    for test, needs_grad in ((test, needs_grad) for test in tests for needs_grad in (False, True)):
+    for needs_grad in (False, True):
         x = normal(rng, 1, 4, 2, 8).requires_grad_(needs_grad) * 1
-        try:
-            torch.library.opcheck(rotate.default, (x, cos, sin), test_utils=test)
-        except Exception as error:  # noqa: BLE001 - opcheck has no public exception type
-            text = re.sub(r"\s+", " ", str(error))[:300]
-            raise AssertionError(f"opcheck {test}: {text}") from None
+        operator.contract(rotate.default, x, cos, sin)

@@ -1,7 +1,6 @@
 """Checks of op-swa: values for every window, gradients in every layout, and memory that grows with the length only."""
 
 import math
-import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -231,16 +230,10 @@ def test_incoming_gradients_have_any_layout(swa, rng, kind):
 
 
 @pytest.mark.finds("gradient", at="def backward(")
-def test_gradcheck_agrees(swa, rng):
-    import torch
-
+def test_backward_is_the_slope_of_forward(swa, operator, rng):
     for shape, window in [((1, 2, 7, 3), 3), ((1, 1, 4, 2), 9)]:
         qkv = [t.requires_grad_() for t in triple(rng, *shape, dtype="float64")]
-        try:
-            torch.autograd.gradcheck(lambda q, k, v, w=window: swa.forward(q, k, v, w, 2.0)[0].transpose(1, 2), qkv)
-        except RuntimeError as error:
-            text = re.sub(r"\s+", " ", str(error))[:300]
-            raise AssertionError(f"gradcheck, {shape}, window {window}: {text}") from None
+        operator.gradients(lambda q, k, v, w=window: swa.forward(q, k, v, w, 2.0)[0].transpose(1, 2), *qkv)
 
 
 @pytest.mark.finds("gradient", at="def backward(")
@@ -342,13 +335,7 @@ def test_reads_stay_inside(swa, guard, rng, side):
 
 
 @pytest.mark.finds("schema", at="m.def(")
-def test_opcheck_agrees(swa, rng):
-    import torch
-
+def test_the_operator_keeps_its_contract(swa, operator, rng):
     for needs_grad in (False, True):
         qkv = [t.requires_grad_(needs_grad) for t in views(rng, "packed projection")]
-        try:
-            torch.library.opcheck(swa.forward.default, (*qkv, 4, 6.0))
-        except Exception as error:  # noqa: BLE001 - opcheck has no public exception type
-            text = re.sub(r"\s+", " ", str(error))[:300]
-            raise AssertionError(f"opcheck: {text}") from None
+        operator.contract(swa.forward.default, *qkv, 4, 6.0)
