@@ -11,6 +11,9 @@ static __thread int taken_back;
 static __thread int measuring;
 static __thread uint64_t begun, held_since, released_since;
 static __thread GilTimes times;
+static __thread uint64_t waited; /* by this call, for the GIL */
+static __thread uint64_t spans[GIL_SPANS][2];
+static __thread int span_count;
 
 uint64_t gil_clock(void) {
     struct timespec now;
@@ -34,9 +37,13 @@ static void note_released(void) {
 static void note_back(uint64_t asked) {
     if (!measuring || !released_since) return;
     times.released_ns += asked - released_since;
-    times.total_ns -= gil_clock() - asked;
+    if (span_count < GIL_SPANS) {
+        spans[span_count][0] = released_since - begun - waited;
+        spans[span_count++][1] = asked - begun - waited;
+    }
     released_since = 0;
     held_since = gil_clock();
+    waited += held_since - asked;
 }
 
 static PyThreadState *save_thread(void) {
@@ -91,7 +98,8 @@ void *gil_wrapper(const char *name) {
 
 void gil_begin(void) {
     memset(&times, 0, sizeof times);
-    released_since = 0;
+    released_since = waited = 0;
+    span_count = 0;
     measuring = 1;
     begun = held_since = gil_clock();
 }
@@ -100,6 +108,21 @@ GilTimes gil_end(void) {
     uint64_t now = gil_clock();
     note_held(now);
     measuring = 0;
-    times.total_ns += now - begun;
+    times.total_ns = now - begun - waited;
     return times;
+}
+
+PyObject *gil_report(GilTimes sum) {
+    PyObject *list = PyList_New(span_count);
+    for (int i = 0; list && i < span_count; i++) {
+        PyObject *span = Py_BuildValue("(KK)", spans[i][0], spans[i][1]);
+        if (!span)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, span);
+    }
+    if (!list) return NULL;
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:N}", "total_ns", sum.total_ns, "released_ns", sum.released_ns,
+                         "releases", sum.releases, "longest_held_ns", sum.longest_held_ns, "last_ns", times.total_ns,
+                         "spans", list);
 }

@@ -71,7 +71,8 @@ static PyMethodDef methods[] = {
      "or None."},
     {"intervals", survey_gil, METH_VARARGS,
      "intervals(function, args, calls=1) -> dict of total_ns, released_ns, releases, "
-     "longest_held_ns."},
+     "longest_held_ns,\n"
+     "and of the last call its length, last_ns, and spans: (from, to) without the GIL."},
     {"rounds", rounds_survey, METH_VARARGS,
      "rounds(prepare, calls, fail_at, end) -> dict as of survey(). prepare() -> "
      "(function, args, keywords,\n"

@@ -177,8 +177,7 @@ PyObject *rounds_gil(PyObject *module, PyObject *arguments) {
         sum.releases += times.releases;
         if (i == 0 || times.longest_held_ns < sum.longest_held_ns) sum.longest_held_ns = times.longest_held_ns;
     }
-    return Py_BuildValue("{s:K,s:K,s:K,s:K}", "total_ns", sum.total_ns, "released_ns", sum.released_ns, "releases",
-                         sum.releases, "longest_held_ns", sum.longest_held_ns);
+    return gil_report(sum);
 }
 
 /* ---- which libraries ---- */

@@ -121,6 +121,5 @@ PyObject *survey_gil(PyObject *module, PyObject *arguments) {
         sum.releases += times.releases;
         if (times.longest_held_ns > sum.longest_held_ns) sum.longest_held_ns = times.longest_held_ns;
     }
-    return Py_BuildValue("{s:K,s:K,s:K,s:K}", "total_ns", sum.total_ns, "released_ns", sum.released_ns, "releases",
-                         sum.releases, "longest_held_ns", sum.longest_held_ns);
+    return gil_report(sum);
 }

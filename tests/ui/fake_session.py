@@ -12,7 +12,7 @@ from tutor.core.exercise import BenchSpec, Course, Exercise, Lesson
 from tutor.core.finding import Finding
 from tutor.core.progress import ExerciseProgress, Progress
 from tutor.core.state import State, reduce
-from tutor.core.verdict import BenchResult, CallReport, CheckResult, Outcome, Seconds, Verdict
+from tutor.core.verdict import BenchResult, CallReport, CheckResult, GilReport, MemoryReport, Outcome, Seconds, Verdict
 from tutor.core.versions import Version
 from tutor.toolchains.doctor import DoctorLine
 from tutor.toolchains.readiness import LessonReadiness, Machine
@@ -262,6 +262,11 @@ def build_error(run_id: int = 1) -> tuple[e.Event, ...]:
     return (*started(run_id), e.BuildFinished(run_id, False, (finding,), RAW, 0.31), e.RunFinished(run_id, done))
 
 
+GIL = (GilReport("collate", 0.0121, 0.93, 0.00042, (0.2, *[1.0] * 37, 0.6, 0.0)),)
+MEMORY = (MemoryReport("collate", leaked=0.0), MemoryReport("collate", peak=1_240_000))
+LEAKED = (MemoryReport("collate", leaked=56.0),)
+
+
 def results(leaks: bool) -> tuple[CheckResult, ...]:
     """Six checks; two of them fail where the code leaks."""
     made = []
@@ -280,6 +285,8 @@ def results(leaks: bool) -> tuple[CheckResult, ...]:
                 "collating [1.0, 2.0]\n" if bad and at == 5 else "",
                 (LEAK,) if bad and at == 1 else (),
                 rows,
+                GIL if at == 3 else (),
+                MEMORY if at == 5 and not leaks else LEAKED if at == 5 else (),
                 0.004 if at else 0.14,
             )
         )

@@ -33,6 +33,26 @@ class CallReport:
 
 
 @dataclass(frozen=True, slots=True)
+class GilReport:
+    """When one call held the GIL. Seconds; `strip` is the share (0 to 1) of each equal part of the call without it."""
+
+    what: str
+    seconds: float
+    released: float
+    longest_held: float
+    strip: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReport:
+    """What one call keeps for good, and how much more it needed while it ran: bytes, None where not measured."""
+
+    what: str
+    leaked: float | None = None
+    peak: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check: `message` is a short explanation, `detail` the long one, `output` what the learner printed."""
 
@@ -43,6 +63,8 @@ class CheckResult:
     output: str = ""
     findings: tuple[Finding, ...] = ()
     references: tuple[CallReport, ...] = ()
+    gil: tuple[GilReport, ...] = ()
+    memory: tuple[MemoryReport, ...] = ()
     seconds: float = 0.0
 
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from tutor.core.protocol import Artifact
-from tutor.core.verdict import CallReport
+from tutor.core.verdict import CallReport, GilReport, MemoryReport
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +25,8 @@ class CheckContext:
     artifact: Artifact
     seed: int
     references: list[CallReport] = field(default_factory=list)
+    gil: list[GilReport] = field(default_factory=list)
+    memory: list[MemoryReport] = field(default_factory=list)
     seeded: bool = False
     loaded: Any = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -60,23 +60,30 @@ class PhaseRecorder:
 
 
 def judge(item: pytest.Item, phases: list[Phase], context: CheckContext) -> CheckResult:
-    """The result of a check whose process is alive. A pass needs a call phase that ended well."""
+    """The result of a check whose process is alive, with what its fixtures measured. A pass needs a call phase."""
+    return replace(
+        _judged(item, phases, context),
+        references=tuple(context.references),
+        gil=tuple(context.gil),
+        memory=tuple(context.memory),
+    )
+
+
+def _judged(item: pytest.Item, phases: list[Phase], context: CheckContext) -> CheckResult:
     failed = next((phase for phase in phases if phase.excinfo is not None), None)
     name = check_id(item)
-    rows = tuple(context.references)
     if failed is None:
         if any(phase.when == "call" for phase in phases):
-            return CheckResult(name, Outcome.PASS, references=rows)
-        return CheckResult(name, Outcome.ERROR, "the check did not run", references=rows)
+            return CheckResult(name, Outcome.PASS)
+        return CheckResult(name, Outcome.ERROR, "the check did not run")
     error = _first_error(failed.excinfo.value)  # type: ignore[union-attr]
     if isinstance(error, pytest.skip.Exception) and _skip_is_ours(item, failed):
-        return CheckResult(name, Outcome.SKIPPED, str(error.msg), references=rows)
+        return CheckResult(name, Outcome.SKIPPED, str(error.msg))
     findings = _findings(item, failed, error, context.artifact)
     outcome = Outcome.ERROR if type(error).__name__ == "FixtureLookupError" else Outcome.FAIL
     others = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
-    message = f"{findings[0].message}{others}"
     detail = _detail(item, failed, error, context)
-    return CheckResult(name, outcome, message, detail, findings=findings, references=rows)
+    return CheckResult(name, outcome, f"{findings[0].message}{others}", detail, findings=findings)
 
 
 def _first_error(error: BaseException) -> BaseException:

@@ -105,7 +105,7 @@ def memory(request: pytest.FixtureRequest) -> Memory:
     """`memory.leak(call, *args)` and `memory.peak(call, *args)`."""
     from tutor.worker.fixtures.memory import Memory
 
-    return Memory(_context(request).artifact)
+    return Memory(_context(request))
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def gil(request: pytest.FixtureRequest) -> Gil:
     """`gil.released(call, *args)` and `gil.check(call, *args, at_least=0.5)`."""
     from tutor.worker.fixtures.gil import Gil
 
-    return Gil(_context(request).artifact)
+    return Gil(_context(request))
 
 
 @pytest.fixture

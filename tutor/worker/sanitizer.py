@@ -45,7 +45,7 @@ def result_of(child: Child, artifact: Artifact) -> CheckResult:
     output = child.output.decode("utf-8", errors="replace")
     found = reports(output, artifact)
     outcome = Outcome.FAIL if found else Outcome.PASS
-    return CheckResult(child.name, outcome, found[0].message if found else "", "", output, found, (), child.seconds)
+    return CheckResult(child.name, outcome, found[0].message if found else "", "", output, found, seconds=child.seconds)
 
 
 def reports(output: str, artifact: Artifact) -> tuple[Finding, ...]:

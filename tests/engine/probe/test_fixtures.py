@@ -78,6 +78,29 @@ def test_the_clean_twin_passes(run: Callable[[str], Outcome], text: str) -> None
     assert (str(result.outcome), result.message, result.findings) == ("pass", "", ())
 
 
+def test_the_timeline_shows_when_the_gil_is_held(run: Callable[[str], Outcome]) -> None:
+    held = run("def test_it(built, gil): gil.released(built.gil_held, 3.0)").only.gil[0]
+    free = run("def test_it(built, gil): gil.released(built.clean_gil_held, 3.0)").only.gil[0]
+    assert (held.what, held.released, set(held.strip)) == ("gil_held", 0.0, {0.0})
+    assert held.seconds >= 0.003
+    assert held.longest_held >= 0.003
+    assert (free.what, len(free.strip)) == ("clean_gil_held", 40)
+    assert min(free.strip[1:-1]) > 0.9, "released from begin to end"
+    assert free.longest_held < free.seconds
+
+
+def test_memory_rows_tell_what_is_kept_and_needed(run: Callable[[str], Outcome]) -> None:
+    leak = run("def test_it(built, memory): memory.leak(built.malloc_leak, 2.5)").only.memory[0]
+    assert leak.what == "malloc_leak"
+    assert leak.leaked is not None
+    assert leak.leaked >= 64
+    text = "def test_it(memory): memory.peak(lambda: np.ones(4 << 20)); memory.leak(lambda: None)"
+    peak, none = run(text).only.memory
+    assert peak.peak is not None
+    assert peak.peak > 30 << 20
+    assert (none.leaked, none.peak) == (0.0, None)
+
+
 def test_rows_reach_the_panel(run: Callable[[str], Outcome]) -> None:
     result = run("def test_it(built, refs): refs(built.argument_leak, C())").only
     row = result.references[0]

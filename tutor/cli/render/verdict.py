@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tutor.cli.output import Output
+from tutor.cli.render.measured import show_measured
 from tutor.cli.render.source import show_place
 from tutor.cli.render.speed import show_speed
 from tutor.core.advice import advice
@@ -53,6 +54,7 @@ def show_report(output: Output, report: Report) -> None:
     _show_build(output, report)
     _show_checks(output, report)
     _show_findings(output, report)
+    show_measured(output, verdict.checks)
     if verdict.bench:
         output.blank()
         output.text(("speed", "bold"), _took(verdict.seconds.bench))

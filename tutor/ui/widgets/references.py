@@ -11,6 +11,7 @@ from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
 from tutor.ui.glyphs import Glyphs
+from tutor.ui.measured import gil_lines, gil_reports, memory_lines, memory_reports, timeline_key
 from tutor.ui.typeset import Part, fit, pad, paragraph, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
@@ -24,7 +25,7 @@ class ReferencesPanel(Panel):
     def subject(self, view: View) -> object:
         """Rows and findings."""
         run = view.checked()
-        return run and (rows(run), findings(run), run.examined)
+        return run and (rows(run), gil_reports(run.checks), memory_reports(run.checks), findings(run), run.examined)
 
     def badge(self, view: View) -> Part:
         """How many findings there are."""
@@ -45,6 +46,7 @@ class ReferencesPanel(Panel):
                 if len(alike) > 1:
                     lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
+            lines.extend(_measured(run, width, view.glyphs))
             lines.extend(_second_wave(look, view.glyphs) for look in run.examined)
             for code in dict.fromkeys(alike[0].code for alike in groups):
                 lines.extend(["", *paragraph(f"{code}: {advice(code).text}", width, 2, "dim")])
@@ -68,6 +70,25 @@ def grouped(every: tuple[Finding, ...]) -> list[list[Finding]]:
     for finding in every:
         groups.setdefault((finding.code, finding.type, finding.place), []).append(finding)
     return list(groups.values())
+
+
+def _measured(run: RunState, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+    """The GIL of each call that was measured, from begin to end, and its memory."""
+    lines: list[Content | str | Part] = []
+    reports = gil_reports(run.checks)
+    if reports:
+        lines.append((pad("GIL, a call from begin to end", width).rstrip(), "dim underline"))
+        for name, strip, words in gil_lines(reports, glyphs, width):
+            lines.append(Content.assemble(name, (f"{strip}  " if strip else "", "$warning"), (words, "$success")))
+        lines.append((fit(timeline_key(glyphs), width, glyphs.ellipsis), "dim"))
+    kept = memory_reports(run.checks)
+    if kept:
+        lines.append((pad("memory", width).rstrip(), "dim underline"))
+    for row, (name, words) in zip(kept, memory_lines(kept, glyphs), strict=True):
+        lines.append(
+            Content.assemble(name, (fit(words, width - len(name)), "bold $error" if row.leaked else "$success"))
+        )
+    return lines
 
 
 def _second_wave(look: Examined, glyphs: Glyphs) -> Part:

@@ -97,12 +97,17 @@ class Exhumed(msgspec.Struct, frozen=True):
 
 
 class Intervals(msgspec.Struct, frozen=True):
-    """Nanoseconds of all calls, and without the GIL; the longest stretch with it."""
+    """Nanoseconds of all calls, and without the GIL; the longest stretch with it.
+
+    last_ns is the length of the last call; spans: (from, to) without the GIL since its begin, of 512 releases at most.
+    """
 
     total_ns: int
     released_ns: int
     releases: int
     longest_held_ns: int
+    last_ns: int = 0
+    spans: list[tuple[int, int]] = []
 
 
 def read_survey(value: Any) -> Survey:
