@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tutor.cli.output import Output, interactive
-from tutor.content.course import find_exercise, survey
+from tutor.content.course import find_exercise
+from tutor.content.remembered import remembered_survey
 from tutor.content.resources import checkout_root
 from tutor.content.workspace import Workspace, default_root
 from tutor.core.errors import ContentError, UsageError
@@ -35,7 +36,7 @@ class Context:
     def course(self) -> Course:
         """All exercises that can be read; the others are named on stderr."""
         root = self.arguments.lessons
-        course, self.problems = survey(Path(root).absolute() if root else None)
+        course, self.problems = remembered_survey(Path(root).absolute() if root else None, self.home.cache)
         for problem in self.problems[:_TOLD]:
             print(f"mltutor: {problem.message}" + (f" ({problem.remedy})" if problem.remedy else ""), file=sys.stderr)
         if len(self.problems) > _TOLD:

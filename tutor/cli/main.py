@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 
+from tutor.cli import waiting
 from tutor.cli.arguments import make_parser
 from tutor.core.errors import TutorError
 
@@ -58,11 +59,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _guarded(arguments: Namespace) -> int:
+    if arguments.command == "start" and not arguments.plain:
+        waiting.show("mltutor is starting ")
     try:
         code = _find(arguments.command)(arguments)
         sys.stdout.flush()
         return code
     except TutorError as error:
+        waiting.clear()
         return _report(error, arguments.json)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
@@ -72,6 +76,7 @@ def _guarded(arguments: Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     except Exception:  # noqa: BLE001 - the boundary: a defect of ours ends with its traceback and its own exit code
+        waiting.clear()
         traceback.print_exc()
         print("mltutor: this is a bug in mltutor; please report it with the lines above", file=sys.stderr)
         return DEFECT

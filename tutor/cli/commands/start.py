@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
+from tutor.cli import waiting
 from tutor.cli.context import Context
 from tutor.cli.output import interactive
 
@@ -18,6 +19,7 @@ def start(arguments: Namespace) -> int:
     if reason is None:
         from tutor.ui.app import run
 
+        waiting.clear()
         mouse = not arguments.no_mouse
         root, home = context.workspace.root, context.home
         return run(
@@ -31,6 +33,7 @@ def start(arguments: Namespace) -> int:
         )
     from tutor.cli.plain import run_plain
 
+    waiting.clear()
     return run_plain(context, exercise, reason)
 
 

@@ -64,6 +64,10 @@ class MainScreen(ExerciseActions):
         yield self.status
         yield self.key_bar
 
+    def on_mount(self) -> None:
+        """The layout of the terminal's size before the first paint: else the other one flashes up."""
+        self.lay_out(self.app.size.width, self.app.size.height)
+
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
         self.lay_out(event.size.width, event.size.height)
