@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,10 @@ KEPT = 200
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run that is over. `code` and `message` are those of its worst finding, `speeds` the speedup by case."""
+    """One run that is over. `code` and `message` are those of its worst finding, `speeds` the speedup by case.
+
+    defects: (code, type) of all its findings.
+    """
 
     at: float
     digest: str
@@ -22,6 +26,7 @@ class PastRun:
     message: str = ""
     speeds: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=Seconds)
+    defects: frozenset[tuple[str, str]] = frozenset()
 
 
 def past_run(at: float, verdict: Verdict) -> PastRun:
@@ -29,7 +34,8 @@ def past_run(at: float, verdict: Verdict) -> PastRun:
     worst = verdict.worst
     code, message = (worst.code, worst.message.strip().partition("\n")[0]) if worst else ("", "")
     speeds = {result.case: result.speedup for result in verdict.bench}
-    return PastRun(at, verdict.digest, verdict.verdict, code, message, speeds, verdict.seconds)
+    defects = frozenset((one.code, one.type) for one in verdict.findings)
+    return PastRun(at, verdict.digest, verdict.verdict, code, message, speeds, verdict.seconds, defects)
 
 
 def from_record(record: Mapping[str, Any]) -> PastRun | None:
@@ -45,6 +51,7 @@ def from_record(record: Mapping[str, Any]) -> PastRun | None:
             str(worst["message"]).strip().partition("\n")[0],
             {str(case["case"]): float(case["speedup"]) for case in record["bench"]},
             Seconds(**took),
+            frozenset((str(one["code"]), str(one["type"])) for one in record["findings"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -62,6 +69,12 @@ def versions(runs: Iterable[PastRun]) -> tuple[PastRun, ...]:
             kept.pop()
         kept.append(run)
     return tuple(kept)
+
+
+def since(runs: Iterable[PastRun], code: str, type: str) -> tuple[PastRun, int] | None:
+    """The first version of the unbroken row, up to the newest, that has this defect, and how many there are."""
+    row = list(itertools.takewhile(lambda run: (code, type) in run.defects, reversed(versions(runs))))
+    return (row[-1], len(row)) if row else None
 
 
 def speeds(runs: Iterable[PastRun], case: str) -> tuple[float, ...]:

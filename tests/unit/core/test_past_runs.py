@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tutor.core.finding import Finding, Severity
-from tutor.core.history import PastRun, from_record, past_run, speeds, versions
+from tutor.core.history import PastRun, from_record, past_run, since, speeds, versions
 from tutor.core.nudge import nudge
 from tutor.core.verdict import BenchResult, Outcome, Seconds, Verdict
 
@@ -26,7 +26,9 @@ def test_a_record_is_read_back_as_it_was() -> None:
     verdict = Verdict("x", "d1", Outcome.FAIL, "bench", findings=findings, bench=bench, seconds=took)
     written = msgspec.json.decode(msgspec.json.encode({"at": 12.5, **verdict.document()}))
     assert from_record(written) == past_run(12.5, verdict)
-    assert past_run(12.5, verdict) == PastRun(12.5, "d1", Outcome.FAIL, "ref-leak", "with a line", {"case": 2.5}, took)
+    codes = frozenset({("slow", ""), ("layout", ""), ("ref-leak", "")})
+    wanted = PastRun(12.5, "d1", Outcome.FAIL, "ref-leak", "with a line", {"case": 2.5}, took, codes)
+    assert past_run(12.5, verdict) == wanted
 
 
 @pytest.mark.parametrize("spoilt", [{}, {"at": "x"}, {"verdict": "won"}, {"findings": [1]}, {"bench": [{"case": 1}]}])
@@ -78,3 +80,27 @@ def test_when_no_hint_is_left_it_says_what_is() -> None:
     assert none is not None
     assert spent.text == "below the target 4 times in a row: all hints are open, h shows them again"
     assert "s shows the solution" in none.text
+
+
+def test_since_counts_the_unbroken_row_of_versions() -> None:
+    leak, bounds = ("ref-leak", "float"), ("out-of-bounds", "")
+    rows = [("a", {leak}), ("b", set()), ("c", {leak, bounds}), ("c", {leak}), ("d", {leak}), ("e", {leak, bounds})]
+    past = [
+        PastRun(float(at), digest, Outcome.FAIL, defects=frozenset(defects))
+        for at, (digest, defects) in enumerate(rows)
+    ]
+    first, count = since(past, *leak) or (None, 0)
+    assert (first and first.at, count) == (3.0, 3)
+    assert since(past, *bounds) == (past[-1], 1)
+    assert since(past, "ref-leak", "list") is None
+    assert since((), *leak) is None
+
+
+def test_defects_survive_the_history() -> None:
+    finding = Finding("ref-leak", "kept", "a.c", 3, "float", 1.0)
+    verdict = Verdict("x", "d1", Outcome.FAIL, "check", findings=(finding,))
+    assert past_run(1.0, verdict).defects == {("ref-leak", "float")}
+    record = {**verdict.document(), "at": 1.0}
+    again = from_record(record)
+    assert again is not None
+    assert again.defects == {("ref-leak", "float")}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 from textual.content import Content
 
 from tutor.core.advice import advice
 from tutor.core.events import Examined
 from tutor.core.finding import Finding, Severity
+from tutor.core.history import PastRun, since
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
 from tutor.ui.glyphs import Glyphs
 from tutor.ui.measured import gil_lines, gil_reports, memory_lines, memory_reports, timeline_key
-from tutor.ui.typeset import Part, fit, pad, paragraph, stack
+from tutor.ui.typeset import Part, clock, fit, pad, paragraph, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
 
@@ -25,7 +28,8 @@ class ReferencesPanel(Panel):
     def subject(self, view: View) -> object:
         """Rows and findings."""
         run = view.checked()
-        return run and (rows(run), gil_reports(run.checks), memory_reports(run.checks), findings(run), run.examined)
+        measured = run and (rows(run), gil_reports(run.checks), memory_reports(run.checks))
+        return run and (measured, findings(run), run.examined, view.state.past)
 
     def badge(self, view: View) -> Part:
         """How many findings there are."""
@@ -42,7 +46,7 @@ class ReferencesPanel(Panel):
         if run is not None:
             groups = grouped(findings(run))
             for alike in groups:
-                lines.extend(_finding(alike[0], width, view.glyphs))
+                lines.extend(_finding(alike[0], width, view.glyphs, lasting(alike[0], view.state.past)))
                 if len(alike) > 1:
                     lines.append((f"  and {len(alike) - 1} more of this kind here", "dim"))
             lines.extend(table(rows(run), width, view.glyphs))
@@ -99,11 +103,18 @@ def _second_wave(look: Examined, glyphs: Glyphs) -> Part:
     return (f"{sign} {look.title}: {look.message or look.state}{took}", style)
 
 
-def _finding(finding: Finding, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+def lasting(finding: Finding, past: Sequence[PastRun]) -> str:
+    """Since when a defect is there: `since 14:02:31, 3 versions`; nothing for one that the newest version brought."""
+    seen = since(past, finding.code, finding.type)
+    return f"since {clock(seen[0].at)}, {seen[1]} versions" if seen and seen[1] > 1 else ""
+
+
+def _finding(finding: Finding, width: int, glyphs: Glyphs, lasts: str) -> list[Content | str | Part]:
     loud = finding.severity is Severity.ERROR
     sign = glyphs.failed if loud else glyphs.error if finding.severity is Severity.WARNING else glyphs.pending
     style = "bold $error" if loud else "$warning" if finding.severity is Severity.WARNING else "dim"
     facts = [finding.place, finding.type, amount(finding.per_call) + " a call" if finding.per_call is not None else ""]
+    facts.append(lasts)
     words = f"  {glyphs.dot} ".join(fact for fact in facts if fact)
     lines: list[Content | str | Part] = [
         Content.assemble((f"{sign} {finding.code}", style), (fit(f"  {words}" if words else "", width - 2), "$accent"))
