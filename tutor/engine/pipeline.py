@@ -28,7 +28,10 @@ WITHOUT_GPU = "Run it where there is an NVIDIA GPU, or through --launcher."
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to do. `saved_at` is time.time() of what caused it; `jobs` checks run side by side."""
+    """One run to do. `saved_at` is time.time() of what caused it; `jobs` checks run side by side.
+
+    enough: a failed check after which no other need run.
+    """
 
     run_id: int
     exercise: Exercise
@@ -41,6 +44,7 @@ class Job:
     against_name: str = "baseline"
     jobs: int = 2
     seed: int | None = None
+    enough: Callable[[CheckResult], bool] | None = None
 
 
 class Pipeline:
@@ -158,6 +162,8 @@ class _Run:
                         self.emit(e.ChecksAnnounced(self.job.run_id, ids))
                     case p.Checked(result=result):
                         self._checked(result)
+                        if self.job.enough is not None and self.job.enough(result):
+                            return Outcome.FAIL, result.message
                     case p.Done():
                         done = reply
         self.seconds["check"] = time.perf_counter() - started
