@@ -26,7 +26,7 @@ class Proofs:
 
     def of(self, name: str) -> list[VerifyRow]:
         """All rows of an exercise: its folder, starter and solution, and one a fault. Raises what stopped `verify`."""
-        expected = 3 + sum(len(one.faults) for one in self._course.exercises if one.id == name)
+        expected = 3 + sum(len(one.faults) + len(one.alternatives) for one in self._course.exercises if one.id == name)
         with self._changed:
             self._changed.wait_for(lambda: self._over or len(self._rows[name]) >= expected)
             if len(self._rows[name]) < expected and self._error is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tutor.content.course import load_course
+from tutor.content.sources import solution_files
 from tutor.core.exercise import Course
 from tutor.core.finding import Finding, Severity
 from tutor.core.verdict import Outcome, Verdict
@@ -40,6 +41,20 @@ async def test_a_sound_exercise_passes_every_row(course: Course, home: Home) -> 
             "faults/slow-loop.patch",
         )
     }
+
+
+async def test_a_right_solution_in_another_style_must_pass(course: Course, home: Home) -> None:
+    exercise = course.exercises[0]
+    right = solution_files(exercise)["add.c"]
+    wrong = right.replace(b"double value = 0.0", b"double value = 1.0")
+    for name, text in (("another", right + b"// in another style\n"), ("wrong", wrong)):
+        folder = exercise.folder / "alternatives" / name
+        folder.mkdir(parents=True)
+        (folder / "add.c").write_bytes(text)
+    found = await rows(load_course(course.root), home, bench=False)
+    assert (found["folder"].message, found["another"].what) == ("", "alternative")
+    assert found["another"].outcome is Outcome.PASS
+    assert found["wrong"].outcome is Outcome.FAIL
 
 
 async def test_weaknesses_are_named(course: Course, home: Home) -> None:

@@ -99,7 +99,8 @@ def _with_given(exercise: Exercise) -> Exercise:
     from dataclasses import replace
 
     given = tuple(name for name in solution_names(exercise.solution) if name not in exercise.files)
-    return replace(exercise, given=given)
+    styles = sorted(path.name for path in (exercise.folder / "alternatives").glob("*") if path.is_dir())
+    return replace(exercise, given=given, alternatives=tuple(styles))
 
 
 def _numbered(root: Path) -> Iterator[tuple[Path, int, str]]:

@@ -20,6 +20,13 @@ def solution_files(exercise: Exercise) -> dict[str, bytes]:
     return {name: _render(exercise, name, _raw(exercise, name), render_solution) for name in exercise.files}
 
 
+def alternative_files(exercise: Exercise, name: str) -> dict[str, bytes]:
+    """The learner's files in another style; those that `alternatives/name` lacks are the solution's. ContentError."""
+    folder = exercise.folder / "alternatives" / name
+    found = {file: _read(folder / file) for file in exercise.files if (folder / file).is_file()}
+    return solution_files(exercise) | found
+
+
 def starter_files(exercise: Exercise) -> dict[str, bytes]:
     """The learner's files as he gets them, by name. Raises ContentError."""
     return {name: _render(exercise, name, _raw(exercise, name), render_starter) for name in exercise.files}
@@ -69,7 +76,10 @@ def digest(files: dict[str, bytes]) -> str:
 
 
 def _raw(exercise: Exercise, name: str) -> bytes:
-    path = exercise.solution / name
+    return _read(exercise.solution / name)
+
+
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -53,7 +53,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """One exercise of the lesson tree. `files` are edited by the learner, `given` come from the solution unchanged."""
+    """One exercise of the lesson tree. `files` are edited by the learner, `given` come from the solution unchanged.
+
+    alternatives: names of the right solutions in another style, which must pass as well.
+    """
 
     id: str
     number: str
@@ -72,6 +75,7 @@ class Exercise:
     starter: StarterFails = field(default_factory=lambda: StarterFails("check"))
     bench: tuple[BenchSpec, ...] = ()
     faults: tuple[Fault, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
     @property
     def main_file(self) -> str:

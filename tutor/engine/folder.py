@@ -39,6 +39,7 @@ def _stray(exercise: Exercise) -> list[Path]:
     folder = exercise.folder
     known = {folder / name for name in (*_NEEDED, "bench.py", *(fault.patch for fault in exercise.faults))}
     known |= {exercise.solution / name for name in (*exercise.files, *exercise.given)}
+    known |= {folder / "alternatives" / style / name for style in exercise.alternatives for name in exercise.files}
     return [
         path
         for path in sorted(folder.rglob("*"))

@@ -26,12 +26,15 @@ from tutor.toolchains.base import BuildRequest
 from tutor.toolchains.registry import toolchain
 
 SPEED_RETRIES = 2
-What = Literal["folder", "starter", "solution", "fault"]
+What = Literal["folder", "starter", "solution", "alternative", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyRow:
-    """One thing that was proved or not. `name` is the patch of a fault; `message` says what is wrong, or the reason."""
+    """One thing that was proved or not. `name` is the patch of a fault, the name of an alternative.
+
+    message: what is wrong, or the reason.
+    """
 
     exercise: str
     what: What
@@ -47,10 +50,11 @@ class _Task:
     exercise: Exercise
     what: What
     fault: Fault | None = None
+    style: str = ""
 
     @property
     def name(self) -> str:
-        return self.fault.patch if self.fault else self.what
+        return self.fault.patch if self.fault else self.style or self.what
 
 
 async def verify(
@@ -86,7 +90,8 @@ async def verify(
 
 def _tasks(exercise: Exercise) -> list[_Task]:
     faults = [_Task(exercise, "fault", fault) for fault in exercise.faults]
-    return [_Task(exercise, "folder"), _Task(exercise, "starter"), _Task(exercise, "solution"), *faults]
+    styles = [_Task(exercise, "alternative", style=name) for name in exercise.alternatives]
+    return [_Task(exercise, "folder"), _Task(exercise, "starter"), _Task(exercise, "solution"), *styles, *faults]
 
 
 async def _prepare(course: Course, chosen: Sequence[Exercise]) -> None:
@@ -140,6 +145,9 @@ class _Prover:
             verdict = await self._examined(exercise, sources.solution_files(exercise))
             outcome, words, verdict = _row(verdict, lambda: solution_problem(verdict))
             return outcome, words or _undecided(verdict), verdict
+        if task.what == "alternative":
+            verdict = await self._run(exercise, sources.alternative_files(exercise, task.style), False)
+            return _row(verdict, lambda: solution_problem(verdict))
         assert task.fault
         fault, slow = task.fault, task.fault.code == "slow"
         if slow and not self._bench:

@@ -48,7 +48,7 @@ async def _collect(context: Context, ids: list[str], arguments: Namespace) -> li
 def _show_row(context: Context, row: VerifyRow) -> None:
     output = context.output
     sign, style = output.glyphs.outcome(row.outcome), _STYLES[row.outcome]
-    subject = row.name if row.what == "fault" else row.what
+    subject = row.name if row.what == "fault" else f"{row.what} {row.name}" if row.what == "alternative" else row.what
     output.text((sign, style), f" {row.exercise:<14} {subject:<34}", (f" {row.seconds:6.2f} s", "dim"))
     if row.message:
         output.text(row.message, indent=17)
@@ -62,7 +62,7 @@ def _show_sum(context: Context, rows: list[VerifyRow]) -> None:
         context.output.blank()
         show_rows(
             context.output,
-            ("exercise", "folder", "starter", "solution", "faults"),
+            ("exercise", "folder", "starter", "solution", "others", "faults"),
             [_sum(n, rows, context) for n in names],
         )
     count = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
@@ -79,4 +79,4 @@ def _sum(name: str, rows: list[VerifyRow], context: Context) -> tuple[tuple[str,
         count = f" {good}/{len(found)}" if len(found) != 1 else ""
         return (context.output.glyphs.outcome(worst) + count, _STYLES[worst]) if found else ("", "")
 
-    return ((name, ""), cell("folder"), cell("starter"), cell("solution"), cell("fault"))
+    return ((name, ""), cell("folder"), cell("starter"), cell("solution"), cell("alternative"), cell("fault"))
