@@ -5,7 +5,7 @@ import os
 
 from tutor.worker.case import Case
 
-ROWS, DIM, STEPS, BLOCK, PATIENCE = 500, 16, 40_000, 4096, 30_000
+ROWS, DIM, STEPS, BLOCK, PATIENCE = 500, 16, 20_000, 4096, 15_000
 
 
 def make(rng):
@@ -69,4 +69,4 @@ def verify(inputs, got, want):
     assert got == want, f"(best, best_step, stopped_at) is {got}, a callback a step finds {want}"
 
 
-CASES = {"steps-40000": Case(make=make, learner=learner, baseline=baseline, verify=verify)}
+CASES = {"steps-20000": Case(make=make, learner=learner, baseline=baseline, verify=verify)}

@@ -27,14 +27,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
-from tutor.worker.places import learner_place
+from tutor.worker.places import find_symbol, learner_place
 
-IDLE = 2.0  # seconds in which no thread of the process wanted a core
+IDLE = 1.0  # seconds in which no thread of the process wanted a core
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE)
 PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
@@ -113,10 +113,16 @@ def lost_finding(args, artifact):
     """What ctypes prints and forgets: an exception that left a callback, or a result that it can't convert."""
     if "ctypes callback" not in (args.err_msg or ""):
         return None
-    place = innermost(args.exc_traceback, artifact)
+    place = innermost(args.exc_traceback, artifact) or defined(args.object, artifact)
     what = "its result can't be converted" if "converting" in args.err_msg else "an exception left it"
     text = f"a callback's end: {what}. ctypes prints it and goes on: {args.exc_type.__name__}: {args.exc_value}"
     return Finding("error-path", text, place.file if place else "", place.line if place else None)
+
+
+def defined(function, artifact):
+    """Where a function, a method or an object with __call__ is defined, if by the learner."""
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return learner_place(artifact, code.co_filename, code.co_firstlineno) if code else None
 
 
 def raised_finding(error, artifact, what=""):
@@ -163,7 +169,7 @@ def wants_to_run(pid):
 def end(child, beats):
     """Make the stuck process tell where it stands, end it; returns "gil" or "lock"."""
     first = beats[:8]
-    time.sleep(0.5)
+    time.sleep(0.3)
     kind = "gil" if beats[:8] == first else "lock"
     os.kill(child, signal.SIGUSR1)
     time.sleep(0.2)
@@ -271,7 +277,7 @@ def test_the_callback_gets_what_c_passes(built, artifact, rng, first):
     same(told.losses, expected(rows, targets, 0.01, 21, first), f"steps from {first} on")
 
 
-@pytest.mark.finds("wrong-result", at="def add")
+@pytest.mark.finds("wrong-result", at="def add(self, rate")
 @pytest.mark.parametrize("models", [1, 2, 6])
 @apart
 def test_each_model_calls_its_own_function(built, artifact, rng, models):
@@ -289,7 +295,7 @@ def test_each_model_calls_its_own_function(built, artifact, rng, models):
             same(one.losses, expected(rows, targets, rate, 70), f"on_block of model {i} (rate {rate:g}) of {models}")
 
 
-@pytest.mark.finds("layout", at="def __init__")
+@pytest.mark.finds("layout", at="def __init__(self, rows")
 @pytest.mark.parametrize("kind", ["float64", "int32", "big-endian", "list", "fortran", "every second", "reversed"])
 @apart
 def test_rows_of_any_type_and_layout(built, artifact, rng, kind):
@@ -317,7 +323,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.finds("out-of-bounds", at="def __init__")
+@pytest.mark.finds("out-of-bounds", at="def __init__(self, rows")
 @pytest.mark.parametrize(("rows", "targets", "block"), SHAPES)
 @apart
 def test_shapes_that_do_not_fit_are_refused(built, rows, targets, block):
@@ -356,8 +362,11 @@ def test_a_true_result_ends_the_model(built, artifact, rng, answer):
     sweep.add(0.01, told)
     sweep.add(0.01, other)
     steps, want = train(artifact, sweep, 50), [10 if ends else 50, 50]
-    if steps != want:
-        blame(told, "wrong-result", f"on_block returned {result!r}: models did {steps} steps of 50, want {want}")
+    if steps == want:
+        return
+    kind = getattr(getattr(built, "ON_BLOCK", None), "_restype_", ctypes.c_int)
+    assert kind is not None, f"the callback has no result type: C reads what is in the register, and did {steps} steps"
+    blame(told, "wrong-result", f"on_block returned {result!r}: models did {steps} steps of 50, want {want}")
 
 
 @apart
@@ -429,11 +438,13 @@ def test_rows_live_as_long_as_c_reads_them(built, artifact, rng, count):
 @pytest.mark.finds("lifetime", at="def close")
 @apart
 def test_close_keeps_the_callback_until_the_threads_end(built, artifact, rng):
-    inside, log, kept = threading.Event(), [], []
+    inside, log, kept, main = threading.Event(), [], [], threading.get_ident()
 
     def slow(first, losses):
         inside.set()
-        time.sleep(0.1)  # close() has begun
+        while "progress.py" not in sys._current_frames()[main].f_code.co_filename:
+            time.sleep(0.01)  # until close() has begun
+        time.sleep(0.05)
         gc.collect()
         kept.extend(ballast(artifact, log))
 
@@ -479,7 +490,7 @@ def test_a_dropped_sweep_ends_and_is_freed(built, library, rng, state):
     assert library.sgd_bad_frees() == 0, "a sweep was freed twice"
 
 
-@pytest.mark.finds("memory-leak", at="def add")
+@pytest.mark.finds("memory-leak", at="def add(self, rate")
 @pytest.mark.parametrize("started", [True, False])
 @apart
 def test_functions_are_let_go(built, library, rng, started):
@@ -513,7 +524,7 @@ class Enough(BaseException):
 @pytest.mark.parametrize("kind", [ValueError, StopIteration, KeyboardInterrupt, SystemExit, Enough])
 @apart
 def test_an_exception_comes_out_of_wait(built, library, rng, kind):
-    error, raised, calls = kind("block 2 is bad"), threading.Event(), []
+    error, raised, calls, blocks = kind("block 2 is bad"), threading.Event(), [], []
 
     def bad(first, losses):
         calls.append(first)
@@ -524,6 +535,7 @@ def test_an_exception_comes_out_of_wait(built, library, rng, kind):
     def other(first, losses):
         raised.wait()
         time.sleep(0.001)
+        blocks.append(first)
 
     sweep = built.Sweep(*data(rng), 10)
     for on_block in (other, bad, other):
@@ -539,8 +551,7 @@ def test_an_exception_comes_out_of_wait(built, library, rng, kind):
     assert came is error, f"on_block raised {error!r}, wait() raised {came!r}"
     assert calls == [0, 10], f"on_block was called again after its exception, for the blocks at {calls[2:6]}"
     assert library.sgd_running() == 0, "wait() raised while threads of the library still ran"
-    steps = sweep.wait()
-    assert max(steps) < 10_000, f"one model's on_block raised, the others trained on to the end: {steps}"
+    assert len(blocks) < 2000, "one model's on_block raised, and the others trained on to their last step"
 
 
 @pytest.mark.finds("error-path", at="def wait")
@@ -562,10 +573,9 @@ def test_an_exception_of_every_model_at_once(built, rng):
     assert any(caught.value is one for one in errors), f"wait() raised {caught.value!r}, which no on_block has raised"
 
 
-@pytest.mark.finds("error-path", at="def close")
 @pytest.mark.parametrize("call", ["wait", "close"])
 @apart
-def test_no_model_waits_for_itself(built, library, rng, call):
+def test_no_model_waits_for_itself(built, library, artifact, rng, call):
     got = []
 
     def on_block(first, losses):
@@ -580,12 +590,15 @@ def test_no_model_waits_for_itself(built, library, rng, call):
     sweep.add(0.001, on_block)
     sweep.start(100)
     assert sweep.wait() == [10], "wait() doesn't return the steps that each model has done"
-    assert got == ["RuntimeError"], f"{call}() in an on_block {got[0]}, want a RuntimeError"
+    if got != ["RuntimeError"]:
+        place = find_symbol(artifact, call)
+        text = f"{call}() in an on_block would wait for itself and the library refuses: got {got}, want a RuntimeError"
+        raise Defects(Finding("error-path", text, "progress.py", place and place.line))
     sweep.close()
     assert library.sgd_live() == 0, f"after {call}() in an on_block the sweep can't be closed any more"
 
 
-@pytest.mark.finds("error-path", at="def add")
+@pytest.mark.finds("error-path", at="def add(self, rate")
 @apart
 def test_a_started_sweep_takes_no_more_models(built, rng):
     sweep, told, late = built.Sweep(*data(rng), 10), Recorder(), Recorder()
@@ -670,12 +683,13 @@ def compare(built, patience, first, blocks):
         first += len(block)
 
 
+PHASES = (Phase.generate, Phase.shrink)
 LOSSES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=12)
 STARTS = st.sampled_from([0, 1, 1000, (1 << 53) + 1, (1 << 63) + 5])
 
 
 @pytest.mark.finds("wrong-result", at="class EarlyStopping")
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150, deadline=None, database=None, phases=PHASES)
 @given(patience=st.integers(1, 9), first=STARTS, blocks=st.lists(LOSSES, min_size=1, max_size=6))
 def test_stops_at_the_very_step(built, patience, first, blocks):
     compare(built, patience, first, blocks)
@@ -685,7 +699,7 @@ WILD = st.sampled_from([0.0, 1.0, 2.0, float("inf"), float("nan")])
 
 
 @pytest.mark.finds("numerics", at="class EarlyStopping")
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150, deadline=None, database=None, phases=PHASES)
 @given(
     patience=st.integers(1, 9),
     first=STARTS,
