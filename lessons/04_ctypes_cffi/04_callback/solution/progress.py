@@ -54,7 +54,7 @@ class Calls:
         self._on_block.pop(key, None)
 
     def __call__(self, user, first, losses, count) -> int:
-        # An exception that leaves this function is printed and lost; the library would see a 0 and go on.
+        # An exception that leaves this function is printed and lost, and C reads leftovers as the result.
         try:
             if count == 0:  # the last call, losses is NULL
                 self.forget(user)
