@@ -196,7 +196,7 @@ def stuck_finding(kind, frames, artifact):
 def crash_finding(status, frames, artifact):
     place = reported_place(frames, artifact)
     name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit code {status >> 8}"
-    text = f"{name}: a thread of the library used a callback or memory that is not there (any more)"
+    text = f"{name}: a callback or memory that is not there (any more) was used, while your code stood here"
     return Finding("crash", text, place.file if place else "", place.line if place else None)
 
 
