@@ -15,7 +15,10 @@ from tutor.toolchains.recipe import Recipe, build_plan, compiled_sources, extras
 
 
 class CtypesToolchain:
-    """Exercises with C of their own (a learner's or a given .c) get it as `extra["module"]`, lib<module>.so."""
+    """Exercises with C of their own (a learner's or a given .c) get it as `extra["module"]`, lib<module>.so.
+
+    A learner's module finds the library native/NAME, to load it, in the variable MLTUTOR_LIB_NAME.
+    """
 
     name: ToolchainName = "ctypes"
 
@@ -37,7 +40,9 @@ class CtypesToolchain:
             own = build_plan(request, Recipe(f"lib{exercise.module}.so", sources), "library")
             stages, key, outputs = own.stages, own.key, own.outputs
             extra[exercise.module] = own.artifact.path
-        artifact = Artifact("python", exercise.module, "", (str(request.source),), {}, snapshot_sources(request), extra)
+        places = {f"MLTUTOR_LIB_{library.name.upper()}": str(library.path) for library in libraries}
+        paths, sources_by_name = (str(request.source),), snapshot_sources(request)
+        artifact = Artifact("python", exercise.module, "", paths, places, sources_by_name, extra)
         return BuildPlan(stages, artifact, key, outputs)
 
     def parse(self, request: BuildRequest, output: str) -> tuple[Finding, ...]:

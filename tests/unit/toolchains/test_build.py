@@ -150,6 +150,7 @@ def test_ctypes_builds_only_the_native_library(tmp_path: Path) -> None:
     built = build(request)
     assert built.code == 0, built.output
     assert Path(built.artifact.extra["crash"]).is_file()
+    assert built.artifact.env == {"MLTUTOR_LIB_CRASH": built.artifact.extra["crash"]}
     assert load(built.artifact, "print(built.answer)") == "42"
     assert toolchain("ctypes").plan(request).stages == ()
 
