@@ -88,6 +88,22 @@ async def test_planted_defect_is_named_on_its_line_and_its_twin_is_silent(
     assert last.state == "clean", last
 
 
+@needs_runtimes
+@pytest.mark.slow
+async def test_an_operator_of_torch_is_examined_too(home: Home) -> None:
+    pytest.importorskip("torch")
+    (exercise,) = load_course(Path(__file__).parent / "wave" / "operators").exercises
+    right = (exercise.solution / "work.cpp").read_bytes()
+    wrong = right.replace(b"i < n; ++i) row.data()", b"i <= n; ++i) row.data()")
+    assert wrong != right
+    async with Workbench(home, lambda event: None) as bench:
+        found = await bench.second_wave.examine(1, exercise, snapshot.of({"work.cpp": wrong}))
+        silent = await bench.second_wave.examine(2, exercise, snapshot.of({"work.cpp": right}))
+    line = next(number for number, text in enumerate(wrong.split(b"\n"), 1) if b"i <= n" in text)
+    assert {(finding.code, finding.file, finding.line) for finding in found} == {("out-of-bounds", "work.cpp", line)}
+    assert silent == ()
+
+
 def test_error_of_the_second_wave_counts_against_a_pass() -> None:
     passed = Verdict("x", "d", Outcome.PASS, "bench")
     finding = Finding("out-of-bounds", "writes 8 bytes", "work.cpp", 6)
@@ -111,5 +127,6 @@ def test_what_can_not_be_examined_says_why(tmp_path: Path) -> None:
     (exercise,) = load_course(Path(__file__).parent / "wave" / "lessons").exercises
     openmp = choices(replace(exercise, toolchain="cython"), "for i in prange(n, nogil=True):")
     assert [bool(choice.problem) for choice in openmp if choice.sanitizer is THREAD] == [True]
-    assert choices(replace(exercise, toolchain="torch"), "std::thread") == ()
+    assert choices(replace(exercise, toolchain="rust"), "std::thread") == ()
+    assert choices(replace(exercise, toolchain="torch", files=("op.py",)), "") == ()
     assert [choice.sanitizer for choice in choices(exercise, "int x;")] == [ADDRESS]

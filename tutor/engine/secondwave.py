@@ -85,7 +85,7 @@ class SecondWave:
         built = await self._builder.build(exercise, taken, sanitizer=sanitizer.name)
         if built.artifact is None:
             raise TutorError(f"the instrumented build fails: {built.findings[0].message}")
-        zygote = self._zygotes.instrumented(sanitizer.name, _prefix(sanitizer))
+        zygote = self._zygotes.instrumented(sanitizer.name, _prefix(sanitizer), exercise.flavour)
         return await _findings(zygote, exercise, built.artifact)
 
 

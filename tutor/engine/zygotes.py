@@ -266,7 +266,7 @@ class Zygotes:
     ) -> None:
         self._launcher, self._command, self._prepare = tuple(launcher), tuple(command), prepare
         self._by_flavour: dict[Flavour, Zygote] = {}
-        self._instrumented: dict[str, Zygote] = {}
+        self._instrumented: dict[tuple[str, Flavour], Zygote] = {}
 
     def of(self, flavour: Flavour) -> Zygote:
         """The zygote of a flavour; not started yet when it is new."""
@@ -274,14 +274,15 @@ class Zygotes:
             self._by_flavour[flavour] = Zygote(flavour, self._launcher, self._command, self._prepare)
         return self._by_flavour[flavour]
 
-    def instrumented(self, name: str, prefix: Sequence[str]) -> Zygote:
+    def instrumented(self, name: str, prefix: Sequence[str], flavour: Flavour = "plain") -> Zygote:
         """The zygote that loads the builds of a sanitizer: `prefix` starts it with the runtime, at low priority.
 
         Without the probe and the crash handler, whose signals and allocator hooks the sanitizer has its own of.
         """
-        if name not in self._instrumented:
-            self._instrumented[name] = Zygote("plain", self._launcher, self._command, prefix=prefix)
-        return self._instrumented[name]
+        key = (name, flavour)
+        if key not in self._instrumented:
+            self._instrumented[key] = Zygote(flavour, self._launcher, self._command, prefix=prefix)
+        return self._instrumented[key]
 
     async def close(self) -> None:
         """End all of them."""

@@ -12,7 +12,7 @@ from tutor.core.exercise import Exercise, ToolchainName
 from tutor.toolchains import programs
 from tutor.toolchains.compilers import PLAIN_ENV, Compiler, compiler_for, gcc
 
-TOOLCHAINS: tuple[ToolchainName, ...] = ("cxx", "cext", "cython", "pybind11", "cffi")
+TOOLCHAINS: tuple[ToolchainName, ...] = ("cxx", "cext", "cython", "pybind11", "cffi", "torch")
 # Code that never starts or lets in a thread has nothing that ThreadSanitizer could see.
 _THREADS = re.compile(
     r"std::(?:j?thread|async)|pthread_create|thrd_create|Py_BEGIN_ALLOW_THREADS|PyEval_SaveThread"
@@ -77,7 +77,7 @@ class Choice:
 
 def choices(exercise: Exercise, text: str) -> tuple[Choice, ...]:
     """What the second wave of an exercise runs; `text` is the source. Empty where there is nothing to instrument."""
-    if exercise.toolchain not in TOOLCHAINS:
+    if exercise.toolchain not in TOOLCHAINS or all(name.endswith(".py") for name in exercise.files):
         return ()
     chosen = [Choice(ADDRESS, ADDRESS.missing())]
     if _OPENMP.search(text):
