@@ -14,10 +14,10 @@ void lender_python(void *is_valid, void *pointer) {
     memcpy(&python.pointer, &pointer, sizeof pointer);
 }
 
-/* Ending is counted; what the loan described turns to rubbish, so that a late reader goes astray at once. */
+/* Ending is counted; where the book says so, what was lent turns to rubbish: a late reader goes astray at once. */
 static void count_and_spoil(lender_book *book) {
     if (__atomic_fetch_add(&book->ended, 1, __ATOMIC_SEQ_CST) != 0) return;
-    memset(book->described, 0xDD, book->described_bytes);
+    if (book->described != NULL) memset(book->described, 0xDD, book->described_bytes);
     if (book->values != NULL) memset(book->values, 0xDD, book->values_bytes);
 }
 

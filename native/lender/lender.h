@@ -8,9 +8,9 @@
 /* What is known about one loan; the tests make it, and it outlives the loan. */
 typedef struct {
     int64_t ended;          /* how often the loan was ended: once is right */
-    void *described;        /* its DLTensor, spoiled at the end */
+    void *described;        /* its DLTensor, spoiled at the end; NULL: it stays as it is */
     size_t described_bytes; /* of the DLTensor */
-    void *values;           /* its memory, spoiled at the end; NULL: it stays as it is */
+    void *values;           /* its memory; the same */
     size_t values_bytes;
 } lender_book;
 

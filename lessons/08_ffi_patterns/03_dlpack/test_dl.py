@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -87,9 +88,15 @@ def lender(artifact):
 
 
 class Loan:
-    """A source for from_dlpack: each has one loan, of the memory of `array`, and keeps the book about it."""
+    """A source for from_dlpack: each has one loan, of the memory of `array`, and keeps the book about it.
+
+    spoil: at its end the loan and the values turn to rubbish, so that a late reader goes astray.
+    """
+
+    kept: ClassVar[list[Loan]] = []  # a borrower may end it later than the check ends
 
     def __init__(self, lender, array, name=NEW, deleter=True, spoil=False, flags=0, major=1, **described):
+        self.kept.append(self)
         self.name, self.array, self.device = name, array, described.get("device", CPU)
         self.sizes = [(ctypes.c_int64 * 32)(*values) for values in (array.shape, elements(array))]
         tensor = DLTensor(array.ctypes.data, CPU, array.ndim, *FLOAT32, *(ctypes.cast(s, INT64S) for s in self.sizes))
@@ -100,9 +107,8 @@ class Loan:
         end = getattr(lender, "lender_end_versioned" if name == NEW else "lender_end_legacy")
         end = ctypes.cast(end, ctypes.c_void_p).value if deleter else None
         self.loan = Versioned(major, 0, context, end, flags, tensor) if name == NEW else Legacy(tensor, context, end)
-        self.book.described = ctypes.addressof(self.loan.tensor)
-        self.book.described_bytes = ctypes.sizeof(DLTensor)
         if spoil:
+            self.book.described, self.book.described_bytes = ctypes.addressof(self.loan.tensor), ctypes.sizeof(DLTensor)
             self.book.values, self.book.values_bytes = array.ctypes.data, array.nbytes
         self.end_capsule = ctypes.cast(lender.lender_end_capsule, ctypes.c_void_p)
         self.capsule = None
@@ -231,8 +237,9 @@ def test_numpy_sees_what_was_lent(built, rng):
 )
 def test_any_view_goes_out_and_comes_back(built, shape, steps, starts, order):
     base = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    cut = base[tuple(slice(start if step > 0 else None, None, step) for start, step in zip(starts, steps))][..., None]
-    view = cut.transpose([axis for axis in order if axis < cut.ndim] if cut.ndim <= 4 else None)
+    cuts = [slice(start if step > 0 else None, None, step) for start, step in zip(starts, steps, strict=True)]
+    cut = base[tuple(cuts[: base.ndim])]
+    view = cut.transpose([axis for axis in order if axis < cut.ndim])
     lent = tensor_of(built, view, base) if view.size else built.Tensor(base, "float32", view.shape)
     same(np.from_dlpack(lent), view, f"lent with strides {elements(view)}")
     same(np.from_dlpack(built.from_dlpack(view)), view, f"borrowed with strides {elements(view)}")
