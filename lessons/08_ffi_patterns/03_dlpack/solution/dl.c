@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- The lender ---------------------------------------------------------------------------------------------------- */
+/* ---- The lender ---- */
 
 /* A borrower has finished with a loan of ours. Called once, from any thread, with the GIL or without. */
 static void end_loan(DLManagedTensorVersioned *loan) {
@@ -61,7 +61,7 @@ static PyObject *lend(Tensor *tensor) {
         end_loan(loan);
     }
     return capsule;
-    //| /* TODO: a loan on the heap, in a capsule that ends it when nobody takes it. What must stay alive for how long? */
+    //| /* TODO: a loan on the heap, in a capsule that ends it when nobody takes it. What must stay alive, how long? */
     //| (void)tensor, (void)end_loan, (void)end_capsule;
     //| return PyErr_Format(PyExc_NotImplementedError, "lend is not written yet");
     // @end
@@ -93,7 +93,7 @@ static PyObject *lend_legacy(Tensor *tensor) {
     // @end
 }
 
-/* ---- The borrower -------------------------------------------------------------------------------------------------- */
+/* ---- The borrower ---- */
 
 /* Copy what a loan says about its tensor into ours. -1 with BufferError where we can't work with it. */
 static int describe(Tensor *tensor, const DLTensor *from) {
@@ -221,7 +221,7 @@ static PyObject *tensor_norm(Tensor *self, PyObject *unused) {
     // @end
 }
 
-/* ---- The module. Given. -------------------------------------------------------------------------------------------- */
+/* ---- The module. Given. ---- */
 
 static PyMethodDef functions[] = {
     {"from_dlpack", from_dlpack, METH_O, "from_dlpack(source): a Tensor of the memory of `source`, borrowed."},
