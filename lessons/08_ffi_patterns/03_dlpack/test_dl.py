@@ -335,6 +335,35 @@ def test_a_capsule_that_nobody_takes_ends_its_loan(built, memory, version):
     memory.leak(lambda: tensor.__dlpack__(max_version=version))
 
 
+def stack():
+    """The addresses of this thread's stack: what lies there is gone when a function returns."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        low, high = next(line for line in maps if line.rstrip().endswith("[stack]")).split()[0].split("-")
+    return range(int(low, 16), int(high, 16))
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param((1, 0), marks=pytest.mark.finds("lifetime", at="PyObject *lend(")),
+        pytest.param(None, marks=pytest.mark.finds("lifetime", at="PyObject *lend_legacy(")),
+    ],
+)
+def test_a_loan_outlives_the_call_and_the_next_one(built, version):
+    values, local = np.zeros(24, np.float32), stack()
+    shapes = [(2, 3, 4), (4, 6), (24,), (3, 1, 8)]
+    capsules = [built.Tensor(values, "float32", shape).__dlpack__(max_version=version) for shape in shapes]
+    for shape, capsule in zip(shapes, capsules, strict=True):
+        loan = loan_in(capsule)
+        parts = {"loan": ctypes.pointer(loan), "shape": loan.tensor.shape, "strides": loan.tensor.strides}
+        for what, pointer in parts.items():
+            where = ctypes.cast(pointer, ctypes.c_void_p).value
+            assert where not in local, f"its {what} is a local variable of a function that has returned"
+        got, strides = tuple(loan.tensor.shape[: len(shape)]), tuple(loan.tensor.strides[: len(shape)])
+        want = elements(values.reshape(shape))
+        assert (got, strides) == (shape, want), f"a loan of {shape} says {got}, {strides} after others were made"
+
+
 @pytest.mark.finds("lifetime", at="PyObject *lend(")
 def test_an_array_outlives_capsule_and_tensor(built):
     values = np.arange(200_000, dtype=np.float32)
