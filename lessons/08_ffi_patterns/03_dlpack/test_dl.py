@@ -484,11 +484,10 @@ def test_loans_of_one_tensor_are_independent(built, lender):
 
 
 @pytest.mark.finds("memory-leak", at="PyObject *lend(")
-def test_lending_leaks_nothing(built, memory, refs):
+def test_lending_leaks_nothing(built, memory):
     tensor = built.Tensor(bytearray(400), "float32", (10, 10))
     memory.leak(np.from_dlpack, tensor)
     memory.leak(built.from_dlpack, tensor)
-    refs(built.from_dlpack, tensor)
 
 
 # ---- The borrower: what it reads ----
@@ -707,7 +706,7 @@ class Broken:
 
 
 @pytest.mark.finds("error-path", at="int take(")
-def test_what_is_no_loan_is_refused(built, lender, refs, rng):
+def test_what_is_no_loan_is_refused(built):
     other = python.PyCapsule_New(ctypes.addressof(Book()), b"something.else", None)
     bad = {
         "no capsule": (Broken(7), (TypeError, ValueError, BufferError)),
@@ -721,7 +720,6 @@ def test_what_is_no_loan_is_refused(built, lender, refs, rng):
         except errors:
             continue
         raise AssertionError(f"{what}: from_dlpack returns a tensor")
-    refs(built.from_dlpack, Broken(RuntimeError))
 
 
 @pytest.mark.finds("memory-leak", at="void give_back(")
