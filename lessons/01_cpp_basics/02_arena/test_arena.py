@@ -233,7 +233,15 @@ class Watched:
         return block
 
     def intact(self, what, where, code="wrong-result"):
-        """All that was handed out holds what was written into it; the sums agree."""
+        """All that was handed out holds what was written into it, and used() agrees."""
+        __tracebackhide__ = True
+        self.unchanged(what, where, code)
+        used = self.built.arena_used(self.handle)
+        if used != self.used:
+            self.books.fail(code, f"{what}: used() is {used:,}, want {self.used:,}", where)
+
+    def unchanged(self, what, where, code="wrong-result"):
+        """All that was handed out is there and holds what was written into it."""
         __tracebackhide__ = True
         self.books.look(what, where)
         for address, content, want in self.living:
@@ -242,9 +250,6 @@ class Watched:
                 self.books.fail("use-after-free", text, where)
             if not np.array_equal(content, want):
                 self.books.fail(code, f"{what}: what was written into an earlier request has changed", where)
-        used = self.built.arena_used(self.handle)
-        if used != self.used:
-            self.books.fail(code, f"{what}: used() is {used:,}, want {self.used:,}", where)
 
     def holds(self, want, what, where, code="wrong-result"):
         __tracebackhide__ = True
@@ -462,9 +467,33 @@ def test_moves_throw_nothing(books):
         books.fail("wrong-result", "an Arena's moves are not noexcept", MOVE)
 
 
-@pytest.mark.parametrize("order", ["source first", "target first"])
-@pytest.mark.parametrize("count", [0, 1, 40], ids=["empty", "one block", "ten blocks"])
-def test_a_move_takes_everything_along(books, rng, count, order):
+ORDERS = pytest.mark.parametrize("order", ["source first", "target first"])
+COUNTS = pytest.mark.parametrize("count", [0, 1, 40], ids=["empty", "one block", "ten blocks"])
+
+
+@ORDERS
+@COUNTS
+def test_after_a_move_every_block_goes_back_once(books, rng, count, order):
+    source = filled(books, rng, count)
+    target = source.moved()
+    for arena in (source, target) if order == "source first" else (target, source):
+        arena.close()
+    books.settle("an arena was moved, and both have ended", MOVE)
+
+
+@ORDERS
+@COUNTS
+def test_after_a_move_both_can_be_used(books, rng, count, order):
+    source = filled(books, rng, count)
+    target = source.moved()
+    both_work(books, source, target, MOVE)
+    for arena in (source, target) if order == "source first" else (target, source):
+        arena.close()
+    books.settle("an arena was moved, both were used and have ended", MOVE)
+
+
+@COUNTS
+def test_a_move_takes_everything_along(books, rng, count):
     source = filled(books, rng, count)
     held, takes, gives = books.held, books.takes, books.gives
     target = source.moved()
@@ -474,10 +503,6 @@ def test_a_move_takes_everything_along(books, rng, count, order):
     target.holds(held, "an arena made by a move", MOVE)
     source.intact("an arena that was moved from", MOVE)
     source.holds(0, "an arena that was moved from", MOVE)
-    both_work(books, source, target, MOVE)
-    for arena in (source, target) if order == "source first" else (target, source):
-        arena.close()
-    books.settle("an arena was moved, and both have ended", MOVE)
 
 
 def both_work(books, source, target, where):
@@ -489,11 +514,11 @@ def both_work(books, source, target, where):
         except Defects as error:
             (found,) = error.findings
             books.fail(found.code, f"after the move, {found.message}", where)
-    target.intact("the source of the move was used again", where)
-    source.intact("the target of the move was used", where)
+    for arena in (source, target):
+        arena.unchanged("the source and the target of a move were used", where)
 
 
-@pytest.mark.parametrize("order", ["source first", "target first"])
+@ORDERS
 @pytest.mark.parametrize(("ours", "theirs"), [(40, 40), (0, 40), (40, 0), (1, 1)])
 def test_a_move_assignment_gives_back_what_it_had(books, rng, ours, theirs, order):
     target = filled(books, rng, ours)
