@@ -1,4 +1,4 @@
-"""Benchmarks of cpp-arena: the tokens of 2,000 documents, sixteen documents alive at a time, new and delete or an arena."""
+"""Benchmarks of cpp-arena: the tokens of 2,000 documents, sixteen alive at a time, from new or from an arena."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Books:
     def __init__(self, built, guard, artifact):
         self.built, self._guard, self._artifact = built, guard, artifact
         self.out, self.back, self.starts = {}, {}, []
-        self.takes = self.gives = self.requests = 0
+        self.takes = self.gives = self.requests = self.arenas = 0
         self.refuse = False
         self.wrong = []
         # Given back memory is filled with this address: who follows a pointer out of it comes here, and is seen.
@@ -152,6 +152,8 @@ class Watched:
     def __init__(self, books, block_bytes=1024, handle=None):
         self.books, self.built = books, books.built
         self.handle = self.built.arena_open(block_bytes) if handle is None else handle
+        books.arenas += 1
+        self.number = books.arenas
         self.living = []  # (address, bytes as an array, what must stand there)
         self.used = 0
 
@@ -198,7 +200,7 @@ class Watched:
         __tracebackhide__ = True
         block = self._judge(address, size, align, what, where)
         first = address - block.start
-        block.owner[first : first + size] = id(self) & 0x7FFFFFFF or 1
+        block.owner[first : first + size] = self.number
         content = block.bytes[first : first + size]
         self.books.requests += 1
         if fill:
@@ -214,7 +216,7 @@ class Watched:
         if not address:
             fail("wrong-result", f"{what}: nothing, though there is memory", where)
         if address % align:
-            fail("undefined", f"{what}: its address {address:#x} is {address % align} past a multiple of {align}", where)
+            fail("undefined", f"{what}: {address:#x} is {address % align} past a multiple of {align}", where)
         block = self.books.around(address)
         if block is None:
             given = any(old.start <= address < old.start + old.size for old in self.books.back.values())
@@ -227,7 +229,7 @@ class Watched:
             fail("out-of-bounds", f"{what}: it ends {beyond:,} bytes past its block of {block.size:,}", where)
         first = address - block.start
         if taken := block.owner[first : first + size].max():
-            if taken == (id(self) & 0x7FFFFFFF or 1):
+            if taken == self.number:
                 fail("wrong-result", f"{what}: some of its bytes belong to an earlier request", where)
             fail("lifetime", f"{what}: some of its bytes belong to another arena", where)
         return block
@@ -274,7 +276,7 @@ class Watched:
         self.living, self.used = [], 0
         for address, content, _ in other.living:
             if block := self.books.around(address):
-                block.owner[address - block.start : address - block.start + content.size] = id(other) & 0x7FFFFFFF or 1
+                block.owner[address - block.start : address - block.start + content.size] = other.number
 
     def moved(self):
         """A new arena, made from this one by its move constructor."""
@@ -628,7 +630,7 @@ def test_out_of_memory_leaves_the_arena_as_it_was(books, blocks, size):
     if blocks and size > 1024 and books.built.arena_allocate(arena.handle, 16, 8) is None:
         text = f"{what} for {size} bytes, and now 16 bytes fail too, though the block in use has room for them"
         books.fail("error-path", text, ALLOCATE)
-    arena.forget() or arena.reset()
+    arena.reset()
     books.refuse = False
     for _ in range(10):
         arena.ask(size)

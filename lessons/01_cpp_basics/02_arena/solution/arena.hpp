@@ -73,11 +73,11 @@ class Arena {
 
     // One new T, made from `args`. Nobody will call its destructor, so T must not need one.
     template <typename T, typename... Args>
-        requires std::is_trivially_destructible_v<T>
     T *create(Args &&...args) {
+        static_assert(std::is_trivially_destructible_v<T>, "an arena calls no destructors");
         // @gap
         void *place = allocate(sizeof(T), alignof(T));
-        return ::new (place) T{std::forward<Args>(args)...}; // begins the life of a T there, and takes no memory
+        return ::new (place) T{std::forward<Args>(args)...};  // begins the life of a T there, and takes no memory
         //| // TODO: placement new.
         //| return nullptr;
         // @end
@@ -85,11 +85,11 @@ class Arena {
 
     // `count` new T's side by side, each of them T{}: zero for numbers, whatever lay there before.
     template <typename T>
-        requires std::is_trivially_destructible_v<T>
     std::span<T> array(std::size_t count) {
+        static_assert(std::is_trivially_destructible_v<T>, "an arena calls no destructors");
         // @gap
         if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
-            throw std::bad_alloc(); // count * sizeof(T) would wrap round and be small
+            throw std::bad_alloc();  // count * sizeof(T) would wrap round and be small
         }
         T *first = static_cast<T *>(allocate(count * sizeof(T), alignof(T)));
         std::uninitialized_value_construct_n(first, count);
@@ -132,13 +132,13 @@ class Arena {
     // Stands at the begin of its block: the list of blocks needs no memory of its own, so growing it can't fail.
     struct Block {
         Block *next;
-        std::size_t bytes; // as taken, with this header
+        std::size_t bytes;  // as taken, with this header
     };
 
     Block *first_ = nullptr;
-    Block *current_ = nullptr;    // those after it are kept from before a reset
-    std::byte *cursor_ = nullptr; // the first free byte of current_
-    std::byte *end_ = nullptr;    // one past its last
+    Block *current_ = nullptr;     // those after it are kept from before a reset
+    std::byte *cursor_ = nullptr;  // the first free byte of current_
+    std::byte *end_ = nullptr;     // one past its last
     std::size_t used_ = 0;
     std::size_t held_ = 0;
 
@@ -149,7 +149,7 @@ class Arena {
 
     void open(Block *block) noexcept {
         current_ = block;
-        cursor_ = reinterpret_cast<std::byte *>(block + 1); // behind the header
+        cursor_ = reinterpret_cast<std::byte *>(block + 1);  // behind the header
         end_ = reinterpret_cast<std::byte *>(block) + block->bytes;
     }
 
@@ -162,7 +162,7 @@ class Arena {
         }
         Block **link = current_ == nullptr ? &first_ : &current_->next;
         while (*link != nullptr && (*link)->bytes < bytes + extra) {
-            link = &(*link)->next; // too small for this one; after the next reset it is used again
+            link = &(*link)->next;  // too small for this one; after the next reset it is used again
         }
         if (*link == nullptr) {
             const std::size_t size = bytes + extra > block_bytes_ ? bytes + extra : block_bytes_;
@@ -175,7 +175,7 @@ class Arena {
     void release() noexcept {
         while (first_ != nullptr) {
             Block *block = first_;
-            first_ = block->next; // read before the block is gone
+            first_ = block->next;  // read before the block is gone
             give_block(block, block->bytes);
         }
     }
