@@ -124,6 +124,11 @@ class Books:
         block = self.out[self.starts[at]] if at >= 0 else None
         return block if block and address <= block.start + block.size else None
 
+    def past_a_block(self, address):
+        """How far behind the last block below it an address lies; 0 when there is none."""
+        at = bisect.bisect_right(self.starts, address) - 1
+        return address - self.starts[at] - self.out[self.starts[at]].size if at >= 0 else 0
+
     def fail(self, code, message, where):
         """A finding on the line of the operation."""
         __tracebackhide__ = True
@@ -169,12 +174,12 @@ class Watched:
         __tracebackhide__ = True
         what = f"allocate({size}, {align})"
         address = self.built.arena_allocate(self.handle, size, align)
-        return self._keep(address, size, align, what, ALLOCATE, fill=True) if size else None
+        return self.keep(address, size, align, what, ALLOCATE, fill=True) if size else None
 
     def token(self, previous, number, length):
         __tracebackhide__ = True
         address = self.built.arena_token(self.handle, previous, number, length)
-        self._keep(address, TOKEN.size, 8, "create<Token>", CREATE)
+        self.keep(address, TOKEN.size, 8, "create<Token>", CREATE)
         got, want = TOKEN.unpack(ctypes.string_at(address, TOKEN.size)), (previous or 0, number, length)
         if got != want:
             self.books.fail("wrong-result", f"create<Token>{want}: the token is {got}", CREATE)
@@ -183,7 +188,7 @@ class Watched:
     def byte(self, value):
         __tracebackhide__ = True
         address = self.built.arena_byte(self.handle, value)
-        self._keep(address, 1, 1, "create<uint8_t>", CREATE)
+        self.keep(address, 1, 1, "create<uint8_t>", CREATE)
         got = ctypes.string_at(address, 1)[0]
         if got != value:
             self.books.fail("wrong-result", f"create<uint8_t>({value}) made {got}", CREATE)
@@ -197,13 +202,14 @@ class Watched:
             self.books.fail("wrong-result", f"{what}: {text}", ARRAY)
         if count == 0:
             return
-        self._keep(address, 8 * count, 8, what, ARRAY)
+        self.keep(address, 8 * count, 8, what, ARRAY)
         dirty = np.flatnonzero(self.living[-1][1].view(np.int64))
         if dirty.size:
             text = f"{what}: [{dirty[0]}] is not 0 ({dirty.size} of {count} hold what lay there before)"
             self.books.fail("wrong-result", text, ARRAY)
 
-    def _keep(self, address, size, align, what, where, fill=False):
+    def keep(self, address, size, align, what, where, fill=False):
+        """What was asked for came to lie here: judge that, and watch it from now on."""
         __tracebackhide__ = True
         block = self._judge(address, size, align, what, where)
         first = address - block.start
@@ -229,6 +235,8 @@ class Watched:
             given = any(old.start <= address < old.start + old.size for old in self.books.back.values())
             if given:
                 fail("use-after-free", f"{what}: it lies in a block that was given back", where)
+            if 0 < (past := self.books.past_a_block(address)) < 1 << 16:
+                fail("out-of-bounds", f"{what}: it begins {past:,} bytes past the end of a block", where)
             code = "wrong-result" if where is ALLOCATE else "memory-leak"
             fail(code, f"{what}: it lies in no block of take_block, so nobody will free it", where)
         beyond = address + size - (block.start + block.size)
@@ -534,8 +542,22 @@ def both_work(books, source, target, where):
         arena.unchanged("the source and the target of a move were used", where)
 
 
+PAIRS = pytest.mark.parametrize(("ours", "theirs"), [(40, 40), (0, 40), (40, 0), (1, 1)])
+
+
 @ORDERS
-@pytest.mark.parametrize(("ours", "theirs"), [(40, 40), (0, 40), (40, 0), (1, 1)])
+@PAIRS
+def test_after_a_move_assignment_every_block_goes_back_once(books, rng, ours, theirs, order):
+    ends_well(books, rng, 40)
+    target, source = filled(books, rng, ours), filled(books, rng, theirs)
+    target.assign(source)
+    for arena in (source, target) if order == "source first" else (target, source):
+        arena.close()
+    books.settle("one arena was assigned to another, and both have ended", ASSIGN)
+
+
+@ORDERS
+@PAIRS
 def test_a_move_assignment_gives_back_what_it_had(books, rng, ours, theirs, order):
     ends_well(books, rng, 40)
     target = filled(books, rng, ours)
@@ -639,14 +661,15 @@ def test_out_of_memory_leaves_the_arena_as_it_was(books, rng, blocks, size):
     held = books.held
     books.refuse = True
     while (address := books.built.arena_allocate(arena.handle, size, 8)) is not None:
-        arena._keep(address, size, 8, f"allocate({size}, 8)", ALLOCATE, fill=True)
+        arena.keep(address, size, 8, f"allocate({size}, 8)", ALLOCATE, fill=True)
     what = "take_block threw std::bad_alloc"
     arena.intact(what, ALLOCATE, "error-path")
     arena.holds(held, what, ALLOCATE, "error-path")
-    if blocks and size > 1024 and books.built.arena_allocate(arena.handle, 16, 8) is None:
-        text = f"{what} for {size} bytes, and now 16 bytes fail too, though the block in use has room for them"
-        books.fail("error-path", text, ALLOCATE)
-    arena.reset()
+    if blocks and size > 1024:
+        if (address := books.built.arena_allocate(arena.handle, 16, 8)) is None:
+            text = f"{what} for {size} bytes, and now 16 bytes fail too, though the block in use has room for them"
+            books.fail("error-path", text, ALLOCATE)
+        arena.keep(address, 16, 8, "allocate(16, 8)", ALLOCATE, fill=True)
     books.refuse = False
     for _ in range(10):
         arena.ask(size)
@@ -660,7 +683,6 @@ def test_out_of_memory_leaves_the_arena_as_it_was(books, rng, blocks, size):
 def test_nothing_leaks(built, books, rng, memory):
     """Also what the arena keeps for itself, with blocks of the heap."""
     ends_well(books, rng, 40)
-    built.arena_source(TAKE(), GIVE())
 
     def use_arenas():
         first, second = built.arena_open(256), built.arena_open(256)
@@ -673,6 +695,10 @@ def test_nothing_leaks(built, books, rng, memory):
         for arena in (first, second, third):
             built.arena_close(arena)
 
+    use_arenas()
+    if books.wrong or books.out:
+        pytest.skip("blocks are not given back right yet: the heap would abort")
+    built.arena_source(TAKE(), GIVE())
     memory.leak(use_arenas)
 
 
