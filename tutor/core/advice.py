@@ -42,8 +42,9 @@ _ADVICE = {
         3,
     ),
     "use-after-free": Advice(
-        "After the Py_DECREF that gives back your reference the object may be gone, whoever else seems to hold it.",
-        "Move the last use before the Py_DECREF, or hold a reference across the call that may run Python code.",
+        "After your Py_DECREF, free or delete the object may be gone, whoever else seems to hold it.",
+        "Move the last use before it, hold a reference across a call that may run Python code, and let no two owners "
+        "free the same memory.",
         3,
     ),
     "buffer-not-released": Advice(
@@ -79,9 +80,9 @@ _ADVICE = {
         7,
     ),
     "undefined": Advice(
-        "Signed overflow, a shift by the width or a null dereference has no meaning: the optimiser assumes that it "
+        "Signed overflow, a misaligned object or a null dereference has no meaning: the optimiser assumes that it "
         "never happens and removes the code that would notice.",
-        "Check before the operation, or compute in an unsigned or wider type.",
+        "Check before the operation, compute in an unsigned or wider type, round addresses up to the alignment.",
         1,
     ),
     "exception-contract": Advice(
@@ -90,8 +91,9 @@ _ADVICE = {
         3,
     ),
     "error-path": Advice(
-        "Any call of the API can fail, and then everything taken so far must be given back.",
-        "Check each result, and leave through one exit that releases what is held: Py_XDECREF takes NULL as well.",
+        "Any call of the API can fail, an allocation too, and then everything taken so far must be given back.",
+        "Check each result, and leave through one exit that releases what is held: Py_XDECREF takes NULL as well. In "
+        "C++ do first what may throw, and change your object after it.",
         3,
     ),
     "type-leak": Advice(
