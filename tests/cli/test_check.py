@@ -234,3 +234,13 @@ def test_build_of_an_unknown_subject(cli: Cli) -> None:
     result = cli.process("build", "demo-total", MLTUTOR_SUBJECT="other")
     assert result.code == 2
     assert "learner, solution, starter" in result.err
+
+
+def test_a_printed_line_without_an_end_is_cut(cli: Cli, started: Callable[[str], Path]) -> None:
+    """A megabyte on one line would bury the verdict."""
+    file = started("demo-double")
+    file.write_text("def twice(x):\n    print('y' * 300_000)\n    return x\n")
+    result = cli("check", "demo-double")
+    assert result.code == 1
+    assert "it printed:" in result.out
+    assert 300 < result.out.count("y") < 1000

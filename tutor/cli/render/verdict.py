@@ -23,6 +23,7 @@ _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 _SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _OUTPUT_LINES, _GROUPS, _MESSAGES = 20, 8, 3
 _MESSAGE = 240  # letters of a check's message; its findings have the rest
+_PRINTED = 400  # letters of one printed line: a loop that prints without an end writes one of a mebibyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,17 @@ def _show_check(output: Output, check: CheckResult) -> None:
     sign = output.glyphs.outcome(check.outcome)
     output.text((sign, STYLES[check.outcome]), f" {check.id}", indent=2)
     if check.message:
-        long = len(check.message) > _MESSAGE
-        output.text(check.message[:_MESSAGE] + (output.glyphs.ellipsis if long else ""), indent=6)
+        output.text(_cut(output, check.message, _MESSAGE), indent=6)
     printed = check.output.strip("\n").split("\n") if check.output.strip() else []
     if printed:
         more = f", the last {_OUTPUT_LINES} of {len(printed)} lines" if len(printed) > _OUTPUT_LINES else ""
         output.text((f"it printed{more}:", "dim"), indent=6)
         for line in printed[-_OUTPUT_LINES:]:
-            output.raw(f"        {line}")
+            output.raw(f"        {_cut(output, line, _PRINTED)}")
+
+
+def _cut(output: Output, text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[:letters] + output.glyphs.ellipsis
 
 
 def _show_findings(output: Output, report: Report) -> None:
