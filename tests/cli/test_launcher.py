@@ -56,6 +56,7 @@ def test_a_launcher_that_is_not_there_or_fails(cli: Cli, double: Path) -> None:
     failing = cli.process("check", "demo-double", "--launcher", "sh -c 'echo no allocation for you >&2; exit 1'")
     assert failing.code == 3
     assert "no allocation for you" in failing.out + failing.err
+    assert "Try the launcher by hand: sh -c" in failing.out + failing.err
 
 
 def test_the_checks_run_in_a_slurm_job(cli: Cli, double: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
