@@ -57,8 +57,9 @@ class ChecksPanel(Panel):
 
 
 def name(identifier: str) -> str:
-    """A check's id as a sentence."""
-    return identifier.removeprefix("test_").replace("_", " ")
+    """A check's id as a sentence; what stands in its [brackets] is a name of the exercise and stays as it is."""
+    words, bracket, case = identifier.removeprefix("test_").partition("[")
+    return words.replace("_", " ") + bracket + case
 
 
 def _in_order(run: RunState) -> list[CheckResult | str]:

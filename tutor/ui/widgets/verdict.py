@@ -12,6 +12,7 @@ from tutor.core.state import RunState
 from tutor.core.verdict import Outcome, Verdict
 from tutor.ui.typeset import Part, fit, plural, ratio, seconds, stack
 from tutor.ui.view import View
+from tutor.ui.widgets.references import grouped
 
 _MEANS = {
     Outcome.PASS: ("PASS", "$success"),
@@ -144,7 +145,7 @@ def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
 def _advice(worst: Finding, verdict: Verdict) -> str:
     """What comes after the worst finding: other findings, checks that fail without one, or checks that have not run."""
     go = f"e opens line {worst.line}" if worst.line else "e opens the file"
-    others = len(verdict.findings) - 1
+    others = len(grouped(verdict.findings)) - 1
     unsaid = sum(check.outcome is Outcome.FAIL and not check.findings for check in verdict.checks)
     if others > 0:
         more = f"fix this first, then {plural(others, 'other')}"
