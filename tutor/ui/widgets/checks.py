@@ -48,7 +48,8 @@ class ChecksPanel(Panel):
         lines: list[Content | str | Part] = []
         for check in _in_order(run):
             if isinstance(check, str):
-                lines.append(Content.styled(f"{view.glyphs.pending} {fit(name(check), width - 2)}", "dim"))
+                # Only the sign is dim: when the result comes, that one cell is all that is sent.
+                lines.append(Content.assemble((f"{view.glyphs.pending} ", "dim"), fit(name(check), width - 2)))
             else:
                 lines.extend(_result(check, width, view.glyphs))
         if not lines:
