@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import Cli, Result
 
+from tutor.cli.output import Output
+from tutor.cli.render.verdict import Report, show_report
+from tutor.content.course import find_exercise, load_course
+from tutor.core.verdict import CheckResult, Outcome, Verdict
+
 pytestmark = pytest.mark.slow
 
 RIGHT = "double s = 0; for (size_t i = 0; i < n; i++) s += values[i]; return s;"
@@ -234,3 +239,23 @@ def test_build_of_an_unknown_subject(cli: Cli) -> None:
     result = cli.process("build", "demo-total", MLTUTOR_SUBJECT="other")
     assert result.code == 2
     assert "learner, solution, starter" in result.err
+
+
+def test_a_printed_line_without_an_end_is_cut(cli: Cli, started: Callable[[str], Path]) -> None:
+    """A megabyte on one line would bury the verdict."""
+    file = started("demo-double")
+    file.write_text("def twice(x):\n    print('y' * 300_000)\n    return x\n")
+    result = cli("check", "demo-double")
+    assert result.code == 1
+    assert "it printed:" in result.out
+    assert 300 < result.out.count("y") < 1000
+
+
+def test_forty_failing_checks_do_not_push_the_findings_away(cli: Cli) -> None:
+    exercise = find_exercise(load_course(cli.lessons), "demo-double")
+    checks = tuple(CheckResult(f"test_{number}", Outcome.FAIL, f"got {number}") for number in range(40))
+    verdict = Verdict("demo-double", "d1", Outcome.FAIL, "check", checks, message="40 of 40 checks fail")
+    show_report(Output.make(False, True), Report(exercise, verdict, {}, "double.py"))
+    out = cli.capture.readouterr().out
+    assert out.count("got ") == 8
+    assert "and 32 more that fail" in out

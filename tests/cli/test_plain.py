@@ -77,11 +77,16 @@ def test_a_save_is_seen_judged_and_told(cli: Cli, watch: Watch) -> None:
     first = watch.until("mltutor watches in plain mode (--plain)")
     assert re.match(r"001 \d\d:\d\d:\d\d ", first)
     watch.until("watching by")
+    # Who listens to this hears first what to mend, then the details.
+    assert "FAIL; " in watch.until(" result: ")
+    assert "mend first: double.py:" in watch.lines[-1]
     watch.until("FAIL demo-double")
     file = cli.workspace / "demo-double" / "double.py"
     file.write_text(file.read_text().replace("return x", "return 2 * x"))
     watch.until("saved: double.py")
+    assert "PASS; 1 check" in watch.until(" result: ")
     watch.until("PASS demo-double")
+    watch.until("that was the last one")
     watch.type("h")
     watch.until("hint 1 of 3")
     watch.until("Two.")
@@ -89,11 +94,18 @@ def test_a_save_is_seen_judged_and_told(cli: Cli, watch: Watch) -> None:
     watch.until("unknown: dance")
     watch.type("n")
     watch.until("no other exercise")
-    watch.type("reset")
+    watch.type("v")
+    watch.until("kept")
+    watch.until("undo N brings one back")
+    watch.type("g")
+    watch.until("2 passed")
+    watch.type("x")  # the app's keys are known too
     watch.until("your files are now: starter")
     watch.until("FAIL demo-double")
-    watch.type("undo")
+    watch.type("u")
     watch.until("PASS demo-double")
+    watch.type("o")
+    watch.until("all of this is in")
     watch.type("q")
     assert watch.process.wait(60) == 0
     assert all(line.isascii() for line in watch.lines)

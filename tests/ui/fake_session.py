@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,7 @@ from tutor.core import events as e
 from tutor.core.exercise import BenchSpec, Course, Exercise, Lesson
 from tutor.core.finding import Finding
 from tutor.core.progress import ExerciseProgress, Progress
+from tutor.core.roof import Roof
 from tutor.core.state import State, reduce
 from tutor.core.verdict import BenchResult, CallReport, CheckResult, GilReport, MemoryReport, Outcome, Seconds, Verdict
 from tutor.core.versions import Version
@@ -334,6 +336,21 @@ def passing(run_id: int = 1) -> tuple[e.Event, ...]:
         e.RunFinished(run_id, done),
         e.ProgressChanged(passed),
     )
+
+
+ROOF = Roof(((24_000, 280e9), (6_000_000, 100e9), (256_000_000, 20e9)), 120e9)
+
+
+def measured(run_id: int = 1) -> tuple[e.Event, ...]:
+    """A pass whose cases say what they move, one by memory and one by arithmetic, and the machine's limits."""
+    first, second = benches()
+    bench = (
+        replace(first, bytes=20_000_000, flops=10_000_000, seconds=2e-3),
+        replace(second, bytes=20_000_000, flops=4_000_000_000, seconds=50e-3),
+    )
+    done = verdict(Outcome.PASS, checks=results(False), bench=bench, stage="bench")
+    told = (e.BenchMeasured(run_id, one, True) for one in bench)
+    return (*checked(run_id, False), *told, e.RunFinished(run_id, done), e.RoofKnown(ROOF))
 
 
 def compared(exercise: str, against: str) -> tuple[e.Event, ...]:

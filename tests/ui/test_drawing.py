@@ -10,7 +10,7 @@ from tutor.core.finding import Finding
 from tutor.core.verdict import BenchResult
 from tutor.ui import editor, terminal, typeset
 from tutor.ui.glyphs import ASCII, UNICODE
-from tutor.ui.widgets import build, references, sidebyside, speed
+from tutor.ui.widgets import build, checks, references, sidebyside, speed
 from tutor.ui.widgets.listing import highlight
 
 
@@ -62,6 +62,11 @@ def test_amounts_carry_their_sign():
 def test_findings_alike_are_one_entry():
     one, two = Finding("wrong-result", "a", "f.c", 3), Finding("wrong-result", "b", "f.c", 3)
     assert references.grouped((one, fakes.LEAK, two)) == [[one, two], [fakes.LEAK]]
+
+
+def test_the_case_of_a_check_keeps_its_name():
+    assert checks.name("test_offsets_match[cam_wire]") == "offsets match[cam_wire]"
+    assert checks.name("offsets match [cam_wire]") == "offsets match [cam_wire]"
 
 
 def test_a_comparison_folds_what_is_equal_and_pairs_what_differs():

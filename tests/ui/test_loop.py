@@ -120,3 +120,15 @@ async def test_our_own_bugs_crash_loudly(stage):
 
     with pytest.raises(ZeroDivisionError):
         await breaking()
+
+
+async def test_a_panel_that_comes_to_the_front_never_shows_its_old_body_first(stage):
+    """Over SSH the old body would be sent, and the new one after it."""
+    async with stage() as s:
+        await s.play(*fakes.passing())
+        await s.press("3", "1")
+        await s.play(*fakes.failing(2))
+        checks = s.app._main.panels["checks"]
+        assert checks.size.width == 0, "hidden"
+        s.app._main.switch("checks")
+        assert checks._drawn == checks.subject(s.app.view)

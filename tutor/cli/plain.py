@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from tutor.cli.context import Context
 from tutor.cli.output import Output
 from tutor.cli.plain_commands import Commands
-from tutor.cli.render.verdict import Report, show_report
+from tutor.cli.render.verdict import Report, headline, show_report
 from tutor.content import texts
 from tutor.core import events as e
 from tutor.core.errors import TutorError
@@ -21,6 +21,7 @@ from tutor.core.exercise import Exercise
 from tutor.core.history import past_run
 from tutor.core.nudge import nudge
 from tutor.core.state import State
+from tutor.core.verdict import Outcome
 from tutor.engine.session import Session
 
 
@@ -88,10 +89,12 @@ class PlainWatch:
         workspace, run = self.context.workspace, state.run
         place = ", ".join(self.context.shown(path) for path in workspace.paths(exercise))
         files = await asyncio.to_thread(workspace.read, exercise)
-        self.say("result")
+        self.say(f"result: {headline(self.output, verdict)}")
         raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
         past = (*state.past, past_run(time.time(), verdict))
         show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past, state.roof))
+        if verdict.verdict is Outcome.PASS:
+            self.say(self.commands.onward())
         sys.stdout.flush()
 
     async def _nudge(self, event: e.PastRuns, state: State) -> None:

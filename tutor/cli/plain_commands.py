@@ -26,6 +26,8 @@ from tutor.toolchains.readiness import look
 from tutor.ui.output import everything
 from tutor.ui.roofline import plot, words
 
+# What the app's keys are called, for hands that know them: here a word says more than a letter.
+_KEYS = {"x": "reset", "u": "undo", "k": "stop", "/": "f", "help": "?", "quit": "q"}
 Against = Literal["solution", "starter", "pass"]
 
 
@@ -57,10 +59,10 @@ class Commands:
             Command("h", "", "one more hint", self._intent(e.Hint())),
             Command("n", "", "next exercise", self._next),
             Command("p", "", "previous exercise", self._previous),
-            Command("o", "ID", "open an exercise by id, number or path", self._open),
+            Command("o", "ID", "open an exercise by id, number or path; o alone is `raw`", self._open),
             Command("f", "WORDS", "find exercises", self._find),
-            Command("reset", "", "put the starter back; your version is kept", self._intent(e.Reset())),
-            Command("undo", "[N]", "take a reset back, or bring kept version N back", self._undo),
+            Command("reset", "", "put the starter back; your version is kept (x too)", self._intent(e.Reset())),
+            Command("undo", "[N]", "take a reset back, or bring kept version N back (u too)", self._undo),
             Command("q", "", "quit", self._quit),
         )
 
@@ -82,7 +84,7 @@ class Commands:
     async def obey(self, line: str) -> None:
         """Do what a typed line says. Raises TutorError."""
         word, *rest = line.split() or ["r"]
-        command = self._by_word.get(word)
+        command = self._by_word.get(_KEYS.get(word, word))
         if command is None:
             self.say(f"unknown: {word}; ? lists what can be typed")
             return
@@ -116,14 +118,26 @@ class Commands:
         await self._step(-1)
 
     async def _step(self, step: int) -> None:
-        every = self.context.course.exercises
-        place = [exercise.id for exercise in every].index(self.session.state.current) + step
-        if not 0 <= place < len(every):
+        there = self._neighbour(step)
+        if there is None:
             self.say("there is no other exercise in that direction")
             return
-        await self.session.handle(e.Open(every[place].id, run=True))
+        await self.session.handle(e.Open(there.id, run=True))
+
+    def _neighbour(self, step: int) -> Exercise | None:
+        every = self.context.course.exercises
+        place = [exercise.id for exercise in every].index(self.session.state.current) + step
+        return every[place] if 0 <= place < len(every) else None
+
+    def onward(self) -> str:
+        """What comes after a pass; nothing goes on by itself."""
+        there = self._neighbour(1)
+        return f"n goes on to {there.number} {there.title}" if there else "that was the last one; l lists all"
 
     async def _open(self, rest: list[str]) -> None:
+        if not rest:
+            await self._raw(rest)  # the app's key o
+            return
         found = find_exercise(self.context.course, " ".join(rest), self.context.workspace.root)
         await self.session.handle(e.Open(found.id, run=True))
 

@@ -53,13 +53,14 @@ class Record:
     async def finished(self, verdict: Verdict, complete: bool) -> None:
         """A run is over. Only a `complete` one (benchmark included) can pass the exercise."""
         now = time.time()
-        await self._change(verdict.exercise, lambda was: after_run(was, verdict, complete, now))
         await self._recall(verdict.exercise)
+        # First of all: told in the same moment as the verdict, the panels are drawn once for both.
+        self._tell_past(verdict.exercise, (*self._past[1], past_run(now, verdict))[-KEPT:])
+        await self._change(verdict.exercise, lambda was: after_run(was, verdict, complete, now))
         try:
             await asyncio.to_thread(self._history.append, {"at": now, **verdict.document()})
         except TutorError as error:
             self._emit(Notice("warning", error.message, error.remedy))
-        self._tell_past(verdict.exercise, (*self._past[1], past_run(now, verdict))[-KEPT:])
 
     async def taken_back(self, verdict: Verdict, before: ExerciseProgress) -> None:
         """The second wave found an error in what had passed: progress says again what it said `before` that run."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shlex
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -44,6 +45,7 @@ class Zygote:
         self.flavour = flavour
         self.ready: p.Ready | None = None
         worker = tuple(command) or (sys.executable, "-m", "tutor.worker.zygote")
+        self._launcher = tuple(launcher)
         self._argv = (*launcher, *prefix, *worker, "--flavour", flavour)
         self._peer: Peer | None = None
         self._replies: dict[int, asyncio.Queue[p.Reply | None]] = {}
@@ -239,7 +241,9 @@ class Zygote:
 
     def _error(self, message: str) -> WorkerError:
         tail = self._stderr.decode("utf-8", "replace").strip()
-        return WorkerError(f"{message} ({' '.join(self._argv)})" + (f"\n{tail}" if tail else ""), "Run: mltutor doctor")
+        by_hand = f"Try the launcher by hand: {shlex.join(self._launcher)} true" if self._launcher else ""
+        said = f"{message} ({' '.join(self._argv)})" + (f"\n{tail}" if tail else "")
+        return WorkerError(said, by_hand or "Run: mltutor doctor")
 
 
 def _python_path() -> dict[str, str]:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tutor.store.home import Home
 
 TICK = 0.1
+STEP_TICKS = 4
 _CRASHED = 4
 _PATIENCE = 3.0
 _STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
@@ -84,6 +85,8 @@ class TutorApp(App[int], inherit_bindings=False):
         self._link = Link(connect, self._receive, self._refuse, self._crash)
         self._notable: list[e.Event] = []
         self._due = self._sources_due = False
+        # Whether all that waits are steps of a run, ticks since the last drawing, ticks that steps may wait.
+        self._minor, self._waited, self._pace = True, 0, 1 if self.animation_level == "basic" else STEP_TICKS
         self._painted = Painted()
 
     @property
@@ -192,16 +195,19 @@ class TutorApp(App[int], inherit_bindings=False):
         if isinstance(event, e.ExerciseOpened | e.SaveSeen | e.RunStarted | e.BuildFinished | e.FilesReplaced):
             self._sources_due = True
         self._due = True
+        self._minor = self._minor and isinstance(event, e.CheckFinished | e.BenchMeasured | e.StageStarted)
 
     def _tick(self) -> None:
         """Show what has gathered; between events only the elapsed time of a run moves."""
         self._view = replace(self._view, now=self._now())
         main = self._main
-        if not self._due:
-            if self._view.running:
+        self._waited += 1
+        # Over SSH a step of a run that goes on is a few bytes of news in forty of escapes: they wait for each other.
+        if not self._due or (self._minor and self._waited < self._pace):
+            if self._view.running and not self._due:
                 main.tick(self._view)
             return
-        self._due = False
+        self._due, self._minor, self._waited = False, True, 0
         with self.batch_update():
             main.show(self._view)
             if isinstance(self.screen, Sheet):

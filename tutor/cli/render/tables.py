@@ -14,14 +14,18 @@ from tutor.core.exercise import Course
 from tutor.core.history import PastRun, speed_of
 from tutor.core.progress import Progress
 from tutor.core.versions import Version, changes
+from tutor.ui.glyphs import ASCII
 from tutor.ui.pictures import share
 
 _SHARE = 30
+# box.SIMPLE_HEAD with a line that every terminal has
+_ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
-def make_table(*columns: str, title: str = "") -> Table:
+def make_table(output: Output, *columns: str, title: str = "") -> Table:
     """An empty table in the house style."""
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_edge=False)
+    lines = _ASCII_HEAD if output.glyphs is ASCII else box.SIMPLE_HEAD
+    table = Table(box=lines, title=title or None, title_justify="left", pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -59,7 +63,7 @@ def show_progress(output: Output, course: Course, progress: Progress) -> None:
     """A bar a lesson, then one row an exercise: passed when, best speedups, hints, runs."""
     glyphs = output.glyphs
     _show_lessons(output, course, progress)
-    table = make_table("", "exercise", "passed", "best speedup", "hints", "runs")
+    table = make_table(output, "", "exercise", "passed", "best speedup", "hints", "runs")
     for exercise in course.exercises:
         mine = progress.of(exercise.id)
         sign = cell(glyphs.passed, "green") if mine.passed else cell(glyphs.pending, "dim")
@@ -93,7 +97,7 @@ def show_versions(
     output: Output, kept: Sequence[Version], mine: Mapping[str, bytes], past: Sequence[PastRun] = ()
 ) -> None:
     """One row a kept version: its number, when, why, how far from the files as they are, and how fast it was."""
-    table = make_table("", "version", "kept", "why", "against yours", "speed")
+    table = make_table(output, "", "version", "kept", "why", "against yours", "speed")
     for version in kept:
         sign = cell(output.glyphs.passed, "green") if version.kind == "passed" else cell(output.glyphs.pending, "dim")
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(version.at))
@@ -111,7 +115,7 @@ def show_versions(
 
 def show_rows(output: Output, columns: tuple[str, ...], rows: Iterable[tuple[tuple[str, str], ...]]) -> None:
     """A table of (text, style) cells."""
-    table = make_table(*columns)
+    table = make_table(output, *columns)
     for row in rows:
         table.add_row(*(cell(text, style) for text, style in row))
     output.console.print(table)

@@ -23,8 +23,9 @@ STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outc
 _WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Outcome.SKIPPED: "SKIPPED"}
 _WORST_FIRST = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 _SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_OUTPUT_LINES, _GROUPS, _MESSAGES = 20, 8, 3
+_OUTPUT_LINES, _GROUPS, _MESSAGES, _CHECKS = 20, 8, 3, 8
 _MESSAGE = 240  # letters of a check's message; its findings have the rest
+_PRINTED = 400  # letters of one printed line: a loop that prints without an end writes one of a mebibyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,19 @@ def show_verdict_line(output: Output, verdict: Verdict) -> None:
         output.text(verdict.remedy, indent=2)
 
 
+def headline(output: Output, verdict: Verdict) -> str:
+    """All of it in one sentence: the outcome, and what to mend first or how fast it was."""
+    said = [_WORDS[verdict.verdict], *([verdict.message.partition("\n")[0]] if verdict.message else [])]
+    first = next(iter(worst_first(verdict.findings)), None)
+    if verdict.verdict is Outcome.FAIL and first is not None:
+        place = f"{first.place}, " if first.place else ""
+        said.append(f"mend first: {place}{first.code}: {_cut(output, first.message.partition(chr(10))[0], _MESSAGE)}")
+    elif verdict.verdict is Outcome.PASS:
+        said.append("1 check" if len(verdict.checks) == 1 else f"{len(verdict.checks)} checks")
+        said.extend(f"{b.case} {b.speedup:.2f}{output.glyphs.times} {b.baseline}" for b in verdict.bench)
+    return "; ".join(said)
+
+
 def worst_first(findings: tuple[Finding, ...]) -> list[Finding]:
     """Errors, then warnings, then notes; those with a line before those without; otherwise as reported."""
     unique = list(dict.fromkeys(findings))
@@ -111,23 +125,29 @@ def _show_checks(output: Output, report: Report) -> None:
     for name, number in good.items():
         times = (f"  {number}{output.glyphs.times}", "dim") if number > 1 else ""
         output.text((output.glyphs.passed, "green"), f" {name}", times, indent=2)
-    for check in checks:
-        if check.outcome is not Outcome.PASS:
-            _show_check(output, check)
+    bad = [check for check in checks if check.outcome is not Outcome.PASS]
+    for check in bad[:_CHECKS]:
+        _show_check(output, check)
+    if len(bad) > _CHECKS:
+        # Their findings, grouped, follow: forty lines of one cause would push the first to mend off the screen.
+        output.text((f"and {len(bad) - _CHECKS} more that fail; --json has them all", "dim"), indent=2)
 
 
 def _show_check(output: Output, check: CheckResult) -> None:
     sign = output.glyphs.outcome(check.outcome)
     output.text((sign, STYLES[check.outcome]), f" {check.id}", indent=2)
     if check.message:
-        long = len(check.message) > _MESSAGE
-        output.text(check.message[:_MESSAGE] + (output.glyphs.ellipsis if long else ""), indent=6)
+        output.text(_cut(output, check.message, _MESSAGE), indent=6)
     printed = check.output.strip("\n").split("\n") if check.output.strip() else []
     if printed:
         more = f", the last {_OUTPUT_LINES} of {len(printed)} lines" if len(printed) > _OUTPUT_LINES else ""
         output.text((f"it printed{more}:", "dim"), indent=6)
         for line in printed[-_OUTPUT_LINES:]:
-            output.raw(f"        {line}")
+            output.raw(f"        {_cut(output, line, _PRINTED)}")
+
+
+def _cut(output: Output, text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[:letters] + output.glyphs.ellipsis
 
 
 def _show_findings(output: Output, report: Report) -> None:

@@ -52,7 +52,7 @@ class DiffSheet(Sheet[Against]):
     def content(self) -> list[Widget]:
         """What was measured, and the two columns."""
         self.timing.display = False
-        return [self.timing, SideBySide(self.host.view.glyphs.rule, id="diff")]
+        return [self.timing, SideBySide(self.host.view.glyphs, id="diff")]
 
     def on_mount(self) -> None:
         """Fill and focus the columns."""

@@ -32,7 +32,8 @@ class ListingSheet(Sheet[None]):
     ]
 
     def __init__(self, title: str, lines: list[Line], keep: Callable[[str], Path] | None = None) -> None:
-        copies = "y copies and writes a file   " if keep else ""
+        copies = "y copies   " if keep else ""
+        # All of it fits 80 columns; that a file is kept too is said when it has been.
         super().__init__(title, f"/ finds   n N next, previous   {copies}arrows scroll   esc closes")
         self.lines, self.keep = lines, keep
 

@@ -135,19 +135,21 @@ class MainScreen(ExerciseActions):
 
 
 def _key_parts(view: View, width: int) -> list[Part]:
-    """The keys that matter now, the likeliest first; those that don't fit are left out, help and quit stay."""
+    """The keys that matter now; those that don't fit are left out, help and quit stay.
+
+    Each keeps its place, so that eyes and bytes over SSH are spared: after a pass `next` only lights up.
+    """
     verdict = view.run.verdict if view.run else None
     names = ["run", "edit", "hint", "diff", "next", "lessons", "find"]
-    if verdict is not None and verdict.passed:
-        names.remove("next")
-        names.insert(0, "next")
+    passed = verdict is not None and verdict.passed
     if view.running:
         names[0:1] = ["stop"]
     by_name = {action.name: action for action in ACTIONS}
-    words = {name: f" {by_name[name].label}  " for name in (*names, "help", "app.quit")}
+    words = {name: f" {by_name[name].label:4}  " for name in (*names, "help", "app.quit")}
     while names and sum(len(words[name]) + 1 for name in (*names, "help", "app.quit")) > width:
         names.pop()
     parts: list[Part] = []
     for name in (*names, "help", "app.quit"):
-        parts += [(shown(by_name[name].keys[0]), "bold $accent"), (words[name], "dim")]
+        lit = "bold" if name == "next" and passed else "dim"
+        parts += [(shown(by_name[name].keys[0]), "bold $accent"), (words[name], lit)]
     return parts

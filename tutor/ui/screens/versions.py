@@ -39,7 +39,7 @@ class VersionsSheet(Sheet[int]):
 
     def content(self) -> list[Widget]:
         """The list above, the two columns below."""
-        return [OptionList(id="kept", markup=False), SideBySide(self.view.glyphs.rule, id="diff")]
+        return [OptionList(id="kept", markup=False), SideBySide(self.view.glyphs, id="diff")]
 
     def on_mount(self) -> None:
         """Fill the list; the newest that differs is marked."""

@@ -48,7 +48,8 @@ class ChecksPanel(Panel):
         lines: list[Content | str | Part] = []
         for check in _in_order(run):
             if isinstance(check, str):
-                lines.append(Content.styled(f"{view.glyphs.pending} {fit(name(check), width - 2)}", "dim"))
+                # Only the sign is dim: when the result comes, that one cell is all that is sent.
+                lines.append(Content.assemble((f"{view.glyphs.pending} ", "dim"), fit(name(check), width - 2)))
             else:
                 lines.extend(_result(check, width, view.glyphs))
         if not lines:
@@ -57,8 +58,9 @@ class ChecksPanel(Panel):
 
 
 def name(identifier: str) -> str:
-    """A check's id as a sentence."""
-    return identifier.removeprefix("test_").replace("_", " ")
+    """A check's id as a sentence; what stands in its [brackets] is a name of the exercise and stays as it is."""
+    words, bracket, case = identifier.removeprefix("test_").partition("[")
+    return words.replace("_", " ") + bracket + case
 
 
 def _in_order(run: RunState) -> list[CheckResult | str]:

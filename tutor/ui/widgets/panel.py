@@ -59,7 +59,8 @@ class Panel(VerticalScroll):
         self._redraw()
 
     def _redraw(self) -> None:
-        width = self.scrollable_content_region.width
+        # A panel that is just being shown has no size yet: drawn for its last one, its old body is never sent first.
+        width = self.scrollable_content_region.width or self._width
         if self._view is None or width <= 0 or not self.display:
             return
         subject = self.subject(self._view)

@@ -32,11 +32,11 @@ class ReferencesPanel(Panel):
         return run and (measured, findings(run), run.examined, view.state.past)
 
     def badge(self, view: View) -> Part:
-        """How many findings there are."""
+        """How many entries the panel has: findings of one code at one place are one thing to mend."""
         run = view.run
         if run is None or not (run.checks or run.verdict):
             return ("", "")
-        count = len(findings(run))
+        count = len(grouped(findings(run)))
         return (f"{count}{view.glyphs.failed}", "bold $error") if count else ("", "")
 
     def draw(self, view: View, width: int) -> Content:

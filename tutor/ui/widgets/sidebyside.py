@@ -13,6 +13,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tutor.ui.glyphs import UNICODE, Glyphs
 from tutor.ui.widgets.listing import Line, highlight
 
 _CONTEXT = 4
@@ -81,10 +82,10 @@ def _row(shown: tuple[list[Line], list[Line]], i: int | None, j: int | None, cha
 class SideBySide(ScrollView, can_focus=True):
     """Both columns scroll together; left and right keys move the text under them."""
 
-    def __init__(self, rule: str = "│", id: str | None = None) -> None:
+    def __init__(self, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: Sequence[Row] = ()
-        self._rule = rule
+        self._glyphs = glyphs
         self._shift = 0
 
     def put(self, rows: Sequence[Row]) -> None:
@@ -109,17 +110,21 @@ class SideBySide(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         row = self._rows[at]
         if row.heading:
-            text = f" {row.heading} ".center(width, self._rule if self._rule == "-" else "·")
+            text = f" {row.heading} ".center(width, self._glyphs.dot)
             return Strip([Segment(text, _DIM)]).crop_extend(0, width, self.rich_style)
         half = (width - 1) // 2
         left = self._cell(row.left, row.left_line, row.changed, ("-", _OLD), half)
         right = self._cell(row.right, row.right_line, row.changed, ("+", _NEW), width - half - 1)
-        return Strip.join([left, Strip([Segment(self._rule, _DIM)]), right]).apply_style(self.rich_style)
+        return Strip.join([left, Strip([Segment(self._glyphs.rule, _DIM)]), right]).apply_style(self.rich_style)
 
     def _cell(self, number: int, line: Line | None, changed: bool, mark: tuple[str, Style], width: int) -> Strip:
         if line is None:
             return Strip.blank(width)
         sign, style = mark if changed else (" ", _DIM)
         lead = Strip([Segment(f"{number:>4}", style if changed else _DIM), Segment(f"{sign} ", style)])
-        text = Strip(line).crop_extend(self._shift, self._shift + max(width - 6, 0), None)
+        whole, room = Strip(line), max(width - 6, 0)
+        text = whole.crop_extend(self._shift, self._shift + room, None)
+        if whole.cell_length > self._shift + room:
+            # The right key shows the rest: say that there is one.
+            text = Strip.join([text.crop(0, room - 1), Strip([Segment(self._glyphs.ellipsis, _DIM)])])
         return Strip.join([lead, text if changed else text.apply_style(_DIM)]).crop_extend(0, width, None)

@@ -9,6 +9,8 @@ from tutor.ui.typeset import Part, clock, fit, seconds
 from tutor.ui.view import View
 
 _DOING = {"build": "building", "check": "checking", "diagnose": "diagnosing", "bench": "measuring"}
+# Cells of what runs now: with room for it the facts behind it stay where they are from stage to stage.
+_ROOM = 15
 
 
 class StatusLine(Static):
@@ -40,8 +42,8 @@ class StatusLine(Static):
 def status(view: View, width: int) -> tuple[Part, ...]:
     """The facts by importance; the ones that don't fit are shortened, then the last are cut."""
     rule: Part = (f" {view.glyphs.rule} ", "dim")
-    for terse in (False, True):
-        facts = _facts(view, terse, width)
+    for terse, room in ((False, _ROOM), (False, 0), (True, _ROOM), (True, 0)):
+        facts = _facts(view, terse, room)
         line = [part for fact in facts for part in (rule, fact)][1:]
         if sum(len(text) for text, _ in line) <= width:
             return tuple(line)
@@ -53,7 +55,7 @@ def status(view: View, width: int) -> tuple[Part, ...]:
     return tuple(cut)
 
 
-def _facts(view: View, terse: bool, width: int) -> list[Part]:
+def _facts(view: View, terse: bool, room: int) -> list[Part]:
     watch = view.state.watch
     how = watch.how.replace(" ", "") if terse else f"watching by {watch.how}"
     if watch.reason and not terse:
@@ -61,7 +63,7 @@ def _facts(view: View, terse: bool, width: int) -> list[Part]:
     saved = view.state.last_save
     took = view.last_seconds
     every: list[Part] = [
-        _now(view, terse),
+        _now(view, terse, room),
         ("r runs now", "bold" if not view.running else "dim"),
         (("saved " if terse else "last save ") + (clock(saved) if saved else "never" if terse else "not seen yet"), ""),
         (how, "$warning" if watch.how == "off" else ""),
@@ -71,11 +73,13 @@ def _facts(view: View, terse: bool, width: int) -> list[Part]:
     return every
 
 
-def _now(view: View, terse: bool) -> Part:
+def _now(view: View, terse: bool, room: int) -> Part:
     run = view.run
     if run is None or not run.active:
-        return ("idle" if view.connected else "starting", "")
+        return (("idle" if view.connected else "starting").ljust(room), "")
     detail = f" {run.detail}" if run.detail and not terse else ""
     # Whole seconds: a finer clock would send a line over SSH ten times a second.
+    # Who has waited for ten of them waits in steps of five.
     elapsed = int(max(view.now - run.saved_at, 0.0))
-    return (f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32)} {elapsed} s", "bold $accent")
+    elapsed -= elapsed % 5 if elapsed > 10 else 0
+    return (f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32)} {elapsed} s".ljust(room), "bold $accent")

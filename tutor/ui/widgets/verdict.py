@@ -12,6 +12,7 @@ from tutor.core.state import RunState
 from tutor.core.verdict import Outcome, Verdict
 from tutor.ui.typeset import Part, fit, plural, ratio, seconds, stack
 from tutor.ui.view import View
+from tutor.ui.widgets.references import grouped
 
 _MEANS = {
     Outcome.PASS: ("PASS", "$success"),
@@ -129,7 +130,7 @@ def _failed(sign: Part, verdict: Verdict) -> tuple[tuple[Part, ...], ...]:
         (f"  {worst.place}" if worst.place else "", "bold"),
         (f"  {worst.code}: {_first_line(worst.message)}", ""),
     )
-    return (first, ((_advice(worst, len(verdict.findings) - 1), "dim"),))
+    return (first, ((_advice(worst, verdict), "dim"),))
 
 
 def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
@@ -141,9 +142,19 @@ def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
     return ((f"{offer.failing}: ", ""), (offer.offer, "$accent"), (place, "dim"))
 
 
-def _advice(worst: Finding, others: int) -> str:
+def _advice(worst: Finding, verdict: Verdict) -> str:
+    """What comes after the worst finding: other findings, checks that fail without one, or checks that have not run."""
     go = f"e opens line {worst.line}" if worst.line else "e opens the file"
-    more = f"fix this first, then {plural(others, 'other')}" if others else "this is all that is left"
+    others = len(grouped(verdict.findings)) - 1
+    unsaid = sum(check.outcome is Outcome.FAIL and not check.findings for check in verdict.checks)
+    if others > 0:
+        more = f"fix this first, then {plural(others, 'other')}"
+    elif verdict.stage == "build":
+        more = "fix this first, then the checks run"
+    elif unsaid and any(check.findings for check in verdict.checks):
+        more = f"fix this first; {plural(unsaid, 'more check')} may fail of it"
+    else:
+        more = "this is all that is left"
     return f"{more}   {go}   h hint"
 
 
