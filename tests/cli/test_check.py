@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Cli, Result
+from command_line import Cli, Result
 
 from tutor.cli.output import Output
 from tutor.cli.render.verdict import Report, show_report

@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_line import Cli
 from syrupy.assertion import SnapshotAssertion
 
 DEFECTS = Path(__file__).parents[1] / "engine" / "probe" / "defects.c"

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import LESSONS, ROOT, Cli
+from command_line import LESSONS, ROOT, Cli
 
 from tutor.cli import main as entry
 

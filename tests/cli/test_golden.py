@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_line import Cli
 from syrupy.assertion import SnapshotAssertion
 
 from tutor.cli.arguments import make_parser

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from command_line import Cli
 from one_node_slurm import NoSlurm, Slurm, running
 
 pytestmark = pytest.mark.slow

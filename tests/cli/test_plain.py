@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import LESSONS, ROOT, Cli
+from command_line import LESSONS, ROOT, Cli
 
 from tutor.cli.commands.start import plain_reason
 
