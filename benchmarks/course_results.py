@@ -27,7 +27,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.course_page import ExtraBytes, Machine, Results, Row, page
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.sources import solution_files
 from tutor.core.exercise import BenchSpec, Course, Exercise
 from tutor.core.protocol import Artifact

@@ -28,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import usual_way
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.sources import given_files, solution_files
 from tutor.content.workspace import Workspace
 from tutor.core import events as e

@@ -26,7 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.sources import faulted_files, solution_files
 from tutor.content.workspace import Workspace
 from tutor.core.stats import paired_ratio

@@ -14,7 +14,8 @@ import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.sources import faulted_files, solution_files
 from tutor.content.workspace import Workspace
 from tutor.engine.session import Session

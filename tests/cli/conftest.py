@@ -35,7 +35,8 @@ def cli(
 @pytest.fixture
 def started(cli: Cli) -> Callable[[str], Path]:
     """Puts an exercise into the workspace and returns the learner's file."""
-    from tutor.content.course import find_exercise, load_course
+    from tutor.content.course import load_course
+    from tutor.content.lookup import find_exercise
     from tutor.content.workspace import Workspace
 
     def start(exercise: str) -> Path:

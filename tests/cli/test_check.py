@@ -14,7 +14,8 @@ from command_line import Cli, Result
 
 from tutor.cli.output import Output
 from tutor.cli.render.verdict import Report, show_report
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.core.verdict import CheckResult, Outcome, Verdict
 
 pytestmark = pytest.mark.slow

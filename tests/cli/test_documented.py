@@ -16,7 +16,8 @@ from documented import DOCUMENTS, EXAMPLE, ROOT, Command, in_document, options, 
 from tutor.cli import context
 from tutor.cli.arguments import make_parser
 from tutor.cli.main import COMMANDS, main
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.workspace import Workspace
 from tutor.core.exercise import Course
 from tutor.core.progress import ExerciseProgress, Progress

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.texts import hints, readme
 from tutor.core.errors import ContentError, UsageError
 from tutor.core.exercise import Course

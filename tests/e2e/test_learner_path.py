@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from terminal import Terminal
 
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.content.sources import solution_files, starter_files
 
 pytestmark = pytest.mark.skipif(

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.course_page import ExtraBytes, Machine, Results, Row, duration, page, size, times
 from benchmarks.course_results import rows_of
-from tutor.content.course import find_exercise, load_course
+from tutor.content.course import load_course
+from tutor.content.lookup import find_exercise
 from tutor.core.verdict import BenchResult, Outcome, Verdict
 
 MACHINE = Machine(

@@ -35,7 +35,7 @@ def test_one_row_a_call_with_leak_and_peak_together() -> None:
     rows = memory_reports([first, second])
     assert rows == [MemoryReport("parse", 48.0, 5000), MemoryReport("view", None, 0)]
     words = [words for _, words in memory_lines(rows, ASCII)]
-    assert words == ["48 B kept a call - 5.00 kB more at its highest point", "0 B more at its highest point"]
+    assert words == ["48 B kept a call - 5.00 kB more at its peak", "0 B more at its peak"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 78, 120])

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tutor.cli.output import Output, interactive
-from tutor.content.course import find_exercise
+from tutor.content.lookup import find_exercise
 from tutor.content.remembered import remembered_survey
 from tutor.content.resources import checkout_root
 from tutor.content.workspace import Workspace, default_root

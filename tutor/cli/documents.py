@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from msgspec import structs
+
 from tutor.core.events import Notice
 from tutor.core.exercise import Course, Exercise
 from tutor.core.progress import Progress
@@ -129,7 +131,7 @@ def versions_document(exercise: Exercise, kept: Sequence[Version], mine: Mapping
 def rows_document(name: str, rows: Sequence[Any], ok: bool, notices: Sequence[Notice] = ()) -> dict[str, Any]:
     """`ok`, and under `name` one object a row of the dataclass's own fields."""
     document = {"schema": SCHEMA, "ok": ok, name: [_plain(asdict(row)) for row in rows]}
-    return document | ({"notices": [asdict(n) for n in notices]} if notices else {})
+    return document | ({"notices": [structs.asdict(n) for n in notices]} if notices else {})
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -72,6 +71,8 @@ class Output:
 
     def document(self, document: dict[str, Any]) -> None:
         """Print one JSON document. Lone surrogates of undecodable bytes become question marks."""
+        import json
+
         print(json.dumps(document, indent=1, ensure_ascii=False).encode(errors="replace").decode())
 
 

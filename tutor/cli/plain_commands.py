@@ -15,7 +15,7 @@ from tutor.cli.output import Output, clean
 from tutor.cli.render.speed import show_speed
 from tutor.cli.render.tables import show_course, show_progress, show_versions
 from tutor.content import sources, texts
-from tutor.content.course import find_exercise
+from tutor.content.lookup import find_exercise
 from tutor.core import events as e
 from tutor.core.errors import UsageError
 from tutor.core.exercise import Exercise

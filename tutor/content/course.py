@@ -1,12 +1,12 @@
-"""Reads the lesson tree into a Course and finds exercises in it by id, number or path."""
+"""Reads the lesson tree into a Course."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tutor.content.lookup import did_you_mean
 from tutor.content.manifest import Document, read_exercise, read_lesson
 from tutor.content.resources import lessons_root
 from tutor.content.rules import check_exercise
@@ -14,7 +14,6 @@ from tutor.core.errors import ContentError, UsageError
 from tutor.core.exercise import Course, Exercise, Lesson
 
 _NUMBERED = re.compile(r"^(\d+)_(.+)$")
-_NUMBER = re.compile(r"^0*(\d+)\.0*(\d+)$")
 # What building in place leaves in a solution folder; never part of an exercise.
 _LEFTOVERS = {"__pycache__", "target", "build", ".git"}
 _LEFTOVER_SUFFIXES = {".so", ".o", ".pyc", ".pyd"}
@@ -89,7 +88,7 @@ class _Loader:
                 if required == exercise.id:
                     self.problems.append(document.error("an exercise can't require itself", "requires"))
                 elif required not in self._documents and not unreadable:
-                    remedy = _did_you_mean(required, list(self._documents))
+                    remedy = did_you_mean(required, list(self._documents))
                     self.problems.append(
                         document.error(f"no exercise has the id {required!r}", "requires", remedy=remedy)
                     )
@@ -113,39 +112,3 @@ def _numbered(root: Path) -> Iterator[tuple[Path, int, str]]:
         match = _NUMBERED.match(folder.name)
         if match and any(p.name != "__pycache__" for p in folder.iterdir()):
             yield folder, int(match[1]), match[2]
-
-
-def find_exercise(course: Course, text: str, workspace: Path | None = None) -> Exercise:
-    """The exercise that `text` names: an id, a number like 3.1, or a path in the workspace or the lesson tree.
-
-    Raises UsageError with the nearest ids.
-    """
-    by_id = {exercise.id: exercise for exercise in course.exercises}
-    found = by_id.get(text) or by_id.get(text.lower()) or _by_number(course, text) or _by_path(by_id, text, workspace)
-    if found is None:
-        raise UsageError(f"no exercise {text!r}", _did_you_mean(text, list(by_id)) or "`mltutor list` shows them all")
-    return found
-
-
-def _by_number(course: Course, text: str) -> Exercise | None:
-    match = _NUMBER.match(text)
-    number = f"{match[1]}.{match[2]}" if match else ""
-    return next((e for e in course.exercises if e.number == number), None)
-
-
-def _by_path(by_id: dict[str, Exercise], text: str, workspace: Path | None) -> Exercise | None:
-    path = Path(text).absolute()
-    for places in (path, path.resolve()):
-        for exercise in by_id.values():
-            homes = [exercise.folder, exercise.folder.resolve()]
-            if workspace is not None:
-                homes += [workspace.absolute() / exercise.id, workspace.resolve() / exercise.id]
-            if any(places.is_relative_to(home) for home in homes):
-                return exercise
-    return None
-
-
-def _did_you_mean(text: str, ids: list[str]) -> str:
-    near = difflib.get_close_matches(text.lower(), ids, 3, 0.5)
-    near = near or [one for one in ids if text and text.lower() in one][:3]
-    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tutor.content.course import survey
 from tutor.content.resources import lessons_root
 from tutor.core.errors import ContentError
 from tutor.core.exercise import Course
@@ -26,6 +25,8 @@ def remembered_survey(root: Path | None, folder: Path) -> tuple[Course, tuple[Co
     course = _load(file, key)
     if course is not None:
         return course, ()
+    from tutor.content.course import survey  # what reads manifests is loaded for those that have changed
+
     course, problems = survey(root)
     if not problems:
         _keep(file, key, course)

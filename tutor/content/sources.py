@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-
-import whatthepatch
+from typing import TYPE_CHECKING
 
 from tutor.content.render import render_solution, render_starter
 from tutor.core.errors import ContentError
 from tutor.core.exercise import Exercise, Fault
+
+if TYPE_CHECKING:
+    import whatthepatch
 
 _DIFF_REMEDY = "make it again with `diff -u a/FILE b/FILE` against the marked file in solution/"
 
@@ -40,6 +42,8 @@ def given_files(exercise: Exercise) -> dict[str, bytes]:
 def faulted_files(exercise: Exercise, fault: Fault) -> dict[str, bytes]:
     """All files, the learner's and the given ones, as the solution with `fault` planted. Raises ContentError."""
     raw = {name: _raw(exercise, name) for name in (*exercise.files, *exercise.given)}
+    import whatthepatch  # 5 ms that no start of the app needs
+
     patch = exercise.folder / fault.patch
     diffs = list(whatthepatch.parse_patch(_patch_text(patch)))
     if not any(diff.changes for diff in diffs):
@@ -111,6 +115,8 @@ def _patched_name(diff: whatthepatch.patch.diffobj, raw: dict[str, bytes], patch
 
 
 def _apply(diff: whatthepatch.patch.diffobj, raw: bytes, patch: Path, name: str) -> bytes:
+    import whatthepatch
+
     text = raw.decode(errors="surrogateescape")
     ends = text.endswith("\n")
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tutor.core.exercise import Stage
 from tutor.core.finding import Finding
@@ -13,15 +14,13 @@ from tutor.core.roof import Roof
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class ExerciseOpened:
+class ExerciseOpened(Struct, frozen=True):
     """The learner turned to an exercise; its files are in the workspace."""
 
     exercise: str
 
 
-@dataclass(frozen=True, slots=True)
-class SaveSeen:
+class SaveSeen(Struct, frozen=True):
     """A learner's file has settled with new content. `at` is time.time() of the change."""
 
     exercise: str
@@ -29,24 +28,21 @@ class SaveSeen:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class FileMissing:
+class FileMissing(Struct, frozen=True):
     """A watched file has been gone for longer than an editor's replace takes."""
 
     exercise: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class WatchStatus:
+class WatchStatus(Struct, frozen=True):
     """How saves are noticed now: `inotify + poll` or `poll`, and why."""
 
     how: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     """A run of one digest begins. `saved_at` is time.time() of the save that caused it (or the request)."""
 
     run_id: int
@@ -56,8 +52,7 @@ class RunStarted:
     reason: Literal["save", "open", "key", "command"] = "save"
 
 
-@dataclass(frozen=True, slots=True)
-class StageStarted:
+class StageStarted(Struct, frozen=True):
     """The run has come to a stage; `detail` says what runs (`g++ collate.c`)."""
 
     run_id: int
@@ -65,8 +60,7 @@ class StageStarted:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildFinished:
+class BuildFinished(Struct, frozen=True):
     """The build is done: findings with code `build` on the learner's lines, the raw output, whether from the cache."""
 
     run_id: int
@@ -77,24 +71,21 @@ class BuildFinished:
     cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChecksAnnounced:
+class ChecksAnnounced(Struct, frozen=True):
     """The ids of the checks that will report."""
 
     run_id: int
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFinished:
+class CheckFinished(Struct, frozen=True):
     """One check has reported."""
 
     run_id: int
     result: CheckResult
 
 
-@dataclass(frozen=True, slots=True)
-class BenchMeasured:
+class BenchMeasured(Struct, frozen=True):
     """A benchmark case's interval so far; `final` once a case."""
 
     run_id: int
@@ -102,24 +93,21 @@ class BenchMeasured:
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(Struct, frozen=True):
     """The verdict of a run."""
 
     run_id: int
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class RunCancelled:
+class RunCancelled(Struct, frozen=True):
     """A newer save, or the learner, ended this run; its process tree is gone."""
 
     run_id: int
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """The second wave: an instrumented build of the same sources, run after the verdict on the idle core.
 
     title: what examines (`ThreadSanitizer`). message: why it does not, for `unavailable` and `stopped`.
@@ -133,8 +121,7 @@ class Examined:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Preparing:
+class Preparing(Struct, frozen=True):
     """Background work (headers, shared modules, crates): state of one task, `done` of `total` so far."""
 
     task: str
@@ -144,8 +131,7 @@ class Preparing:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something the learner should know, with a remedy when there is one."""
 
     level: Literal["info", "warning", "error"]
@@ -153,39 +139,34 @@ class Notice:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HintShown:
+class HintShown(Struct, frozen=True):
     """Hints up to `level` of an exercise have been opened."""
 
     exercise: str
     level: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilesReplaced:
+class FilesReplaced(Struct, frozen=True):
     """Reset or undo has replaced the learner's files; `label` says what they are now."""
 
     exercise: str
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressChanged:
+class ProgressChanged(Struct, frozen=True):
     """Progress as it stands now, on disk too."""
 
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class PastRuns:
+class PastRuns(Struct, frozen=True):
     """The runs of the open exercise that are over, oldest first, this session's and those before it."""
 
     exercise: str
     runs: tuple[PastRun, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """The learner's files timed beside another version (`against`), as far as it has come; `doing` until it is over.
 
     message: why there is no result, or none for all cases.
@@ -199,8 +180,7 @@ class Compared:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RoofKnown:
+class RoofKnown(Struct, frozen=True):
     """What one core of this machine can do at most, measured now or before."""
 
     roof: Roof
@@ -231,59 +211,50 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """Turn to an exercise: create its files where missing, watch them; run at once when `run`."""
 
     exercise: str
     run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Build, check and (unless told otherwise) benchmark the current exercise, also when nothing changed."""
 
     bench: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """End the run in progress."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """Open one more hint, or those up to `level`."""
 
     level: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Put the starter back; the learner's files are kept as a snapshot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """Bring back what the last reset or undo replaced."""
 
 
-@dataclass(frozen=True, slots=True)
-class BringBack:
+class BringBack(Struct, frozen=True):
     """Put a kept version in the place of the learner's files, which are kept."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Struct, frozen=True):
     """Time the learner's files and another version in one run, once what runs now is over."""
 
     against: Literal["solution", "starter", "pass"]
 
 
-@dataclass(frozen=True, slots=True)
-class SolutionSeen:
+class SolutionSeen(Struct, frozen=True):
     """The learner has looked at the solution."""
 
 

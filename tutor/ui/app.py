@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -117,6 +118,7 @@ class TutorApp(App[int], inherit_bindings=False):
             loop.add_signal_handler(number, self._leave, 128 + number)
         self.app_resume_signal.subscribe(self, lambda _: self._painted.forget())
         self.call_after_refresh(self._begin)
+        self.call_after_refresh(gc.enable)  # off since the start of the program
 
     def on_resize(self, event: events.Resize) -> None:
         """A terminal of another size shows who knows what."""

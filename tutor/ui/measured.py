@@ -70,7 +70,7 @@ def memory_lines(rows: Sequence[MemoryReport], glyphs: Glyphs) -> list[tuple[str
     made = []
     for row in rows:
         kept = "" if row.leaked is None else f"{_bytes(row.leaked)} kept a call"
-        peak = "" if row.peak is None else f"{_bytes(row.peak)} more at its highest point"
+        peak = "" if row.peak is None else f"{_bytes(row.peak)} more at its peak"
         words = f" {glyphs.dot} ".join(part for part in (kept, peak) if part)
         made.append((pad(fit(row.what, name - 2, glyphs.ellipsis), name), words))
     return made

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 from tutor.cli import documents
 from tutor.cli.context import Context
-from tutor.content.course import find_exercise
+from tutor.content.lookup import find_exercise
 from tutor.core.verdict import Outcome
 from tutor.engine.verify import VerifyRow
 from tutor.engine.verify import verify as prove

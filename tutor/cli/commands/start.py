@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from argparse import Namespace
 
@@ -33,6 +34,7 @@ def start(arguments: Namespace) -> int:
         )
     from tutor.cli.plain import run_plain
 
+    gc.enable()
     waiting.clear()
     return run_plain(context, exercise, reason)
 

@@ -90,7 +90,9 @@ def _measured(run: RunState, width: int, glyphs: Glyphs) -> list[Content | str |
         lines.append((pad("memory", width).rstrip(), "dim underline"))
     for row, (name, words) in zip(kept, memory_lines(kept, glyphs), strict=True):
         lines.append(
-            Content.assemble(name, (fit(words, width - len(name)), "bold $error" if row.leaked else "$success"))
+            Content.assemble(
+                name, (fit(words, width - len(name), glyphs.ellipsis), "bold $error" if row.leaked else "$success")
+            )
         )
     return lines
 
@@ -117,7 +119,10 @@ def _finding(finding: Finding, width: int, glyphs: Glyphs, lasts: str) -> list[C
     facts.append(lasts)
     words = f"  {glyphs.dot} ".join(fact for fact in facts if fact)
     lines: list[Content | str | Part] = [
-        Content.assemble((f"{sign} {finding.code}", style), (fit(f"  {words}" if words else "", width - 2), "$accent"))
+        Content.assemble(
+            (f"{sign} {finding.code}", style),
+            (fit(f"  {words}" if words else "", width - 2, glyphs.ellipsis), "$accent"),
+        )
     ]
     lines.extend(paragraph(finding.message, width, 2))
     return lines
@@ -156,7 +161,13 @@ def table(reports: tuple[CallReport, ...], width: int, glyphs: Glyphs) -> list[C
     for row in reports:
         sign = glyphs.failed if row.per_call else glyphs.passed
         style = "bold $error" if row.per_call else ""
-        cells = pad(fit(row.what, what - 1, glyphs.ellipsis), what) + pad(fit(row.type, kind - 1), kind)
-        tail = f"{amount(row.per_call):>8} {sign}  " + pad(spark(row.series, glyphs), trend) + fit(row.place, place)
+        cells = pad(fit(row.what, what - 1, glyphs.ellipsis), what) + pad(
+            fit(row.type, kind - 1, glyphs.ellipsis), kind
+        )
+        tail = (
+            f"{amount(row.per_call):>8} {sign}  "
+            + pad(spark(row.series, glyphs), trend)
+            + fit(row.place, place, glyphs.ellipsis)
+        )
         lines.append(Content.assemble((cells, style), (tail, style or "$success")))
     return lines
