@@ -33,7 +33,10 @@ def memory_reports(checks: Iterable[CheckResult]) -> list[MemoryReport]:
 
 
 def gil_lines(rows: Sequence[GilReport], glyphs: Glyphs, width: int) -> list[tuple[str, str, str]]:
-    """(name, strip, words) of each row, together at most `width`; the strip is left out where there is no room."""
+    """(name, strip, words) of each row, at most `width`; where they are too long the words want a line of their own.
+
+    The strip is empty where even alone it has no room.
+    """
     name = _name_width([row.what for row in rows])
     made = []
     for row in rows:
@@ -41,7 +44,8 @@ def gil_lines(rows: Sequence[GilReport], glyphs: Glyphs, width: int) -> list[tup
             f"held {1 - row.released:.0%} of {seconds(row.seconds, glyphs.micro)}, "
             f"{seconds(row.longest_held, glyphs.micro)} at a stretch"
         )
-        room = width - name - cell_len(words) - 2
+        beside = width - name - cell_len(words) - 2
+        room = beside if beside >= _LEAST_STRIP else width - name
         made.append((pad(fit(row.what, name - 2, glyphs.ellipsis), name), timeline(row.strip, glyphs, room), words))
     return made
 

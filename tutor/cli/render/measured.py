@@ -21,7 +21,8 @@ def show_measured(output: Output, checks: Sequence[CheckResult]) -> None:
         output.blank()
         output.text(("GIL", "bold"), (f"  {timeline_key(output.glyphs)}", "dim"))
         for name, strip, words in gil_lines(reports, output.glyphs, width):
-            output.raw(f"  {name}{strip}{'  ' if strip else ''}{words}")
+            apart = "  " if len(name + strip + words) + 2 <= width else "\n    "
+            output.raw(f"  {name}{strip}{apart if strip else ''}{words}")
     rows = memory_reports(checks)
     if rows:
         output.blank()

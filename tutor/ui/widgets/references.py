@@ -83,7 +83,10 @@ def _measured(run: RunState, width: int, glyphs: Glyphs) -> list[Content | str |
     if reports:
         lines.append((pad("GIL, a call from begin to end", width).rstrip(), "dim underline"))
         for name, strip, words in gil_lines(reports, glyphs, width):
-            lines.append(Content.assemble(name, (f"{strip}  " if strip else "", "$warning"), (words, "$success")))
+            if cell_len(name + strip + words) + 2 <= width or not strip:
+                lines.append(Content.assemble(name, (f"{strip}  " if strip else "", "$warning"), (words, "$success")))
+            else:
+                lines.extend([Content.assemble(name, (strip, "$warning")), ("  " + words, "$success")])
         lines.append((fit(timeline_key(glyphs), width, glyphs.ellipsis), "dim"))
     kept = memory_reports(run.checks)
     if kept:
