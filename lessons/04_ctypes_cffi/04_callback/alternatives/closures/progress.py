@@ -1,4 +1,4 @@
-"""The callback is a closure over plain containers, a sweep's models are counted by C, and losses are searched in jumps."""
+"""The callback is a closure over plain containers, `user` points to a number, and losses are searched in jumps."""
 
 import ctypes
 import os
@@ -33,7 +33,7 @@ def make_callback(functions, errors, handle):
         try:
             ends = functions[model](first, copy)
             return int(bool(ends))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - wait() raises it
             errors.append(error)
         lib.sgd_stop(handle[0])
         return 1

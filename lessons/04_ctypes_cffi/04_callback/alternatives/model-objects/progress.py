@@ -55,7 +55,7 @@ class Model:
         data = bytearray(ctypes.string_at(address, 4 * count))
         try:
             return bool(self.on_block(first, np.frombuffer(data, np.float32)))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - wait() raises it
             self.errors.put(error)
             lib.sgd_stop(self.handle)
             return True
