@@ -5,9 +5,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-NAMES = "BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 F32 F64 C64 BF16 F8_E4M3 F8_E5M2".split()
-TYPES = "?  u1 i1 <u2 <i2 <u4 <i4 <u8 <i8 <f2 <f4 <f8 <c8 <u2 u1 u1".split()
-DTYPES = {name: np.dtype(text) for name, text in zip(NAMES, TYPES, strict=True)}
+DTYPES = {
+    "BOOL": np.dtype(np.bool_),
+    "F8_E4M3": np.dtype(np.uint8),
+    "F8_E5M2": np.dtype(np.uint8),
+    "BF16": np.dtype(np.uint16),
+    "C64": np.dtype(np.complex64),
+}
+for bits in (8, 16, 32, 64):
+    DTYPES[f"U{bits}"] = np.dtype(f"uint{bits}")
+    DTYPES[f"I{bits}"] = np.dtype(f"int{bits}")
+    if bits > 8:
+        DTYPES[f"F{bits}"] = np.dtype(f"float{bits}")
+DTYPES = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 
 
 class FormatError(ValueError):
