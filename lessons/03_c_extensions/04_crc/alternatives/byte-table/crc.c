@@ -49,9 +49,12 @@ static PyObject *crc32c(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "y*|O&:crc32c", &data, to_uint32, &value)) {
         return NULL; /* PyArg_ParseTuple has released the buffer when what follows it is wrong */
     }
-    PyThreadState *state = PyEval_SaveThread();
+    /* Like hashlib: for a few bytes it doesn't pay to let others run. */
+    PyThreadState *state = data.len >= 2048 ? PyEval_SaveThread() : NULL;
     value = checksum(data.buf, data.len, value);
-    PyEval_RestoreThread(state);
+    if (state) {
+        PyEval_RestoreThread(state);
+    }
     PyBuffer_Release(&data);
     return PyLong_FromUnsignedLong(value);
 }
