@@ -66,7 +66,7 @@ class SumTree {
             while (sums[leaves - 1 + leaf] == 0) leaf--;
             *to++ = leaf;
         }
-        return std::move(result);
+        return result;
     }
 
   private:

@@ -77,7 +77,7 @@ class Decoder {
                 progress(done, total);
             }
         }
-        return std::move(masks);
+        return masks;
     }
 
     py::object stats() {
