@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -242,16 +244,19 @@ def test_the_data_is_pinned_while_others_run(built, rng):
 @pytest.mark.parametrize("which", ["shard", "checksums"])
 def test_shard_and_checksums_are_pinned_while_others_run(built, rng, which):
     shard, block, sums = large_job(rng)
-    owner = bytearray(sums.tobytes())
-    views = []
+    views, lenders = [], []
+
+    def lend():
+        """A memoryview of an array that nobody else holds; the memory itself is that of `sums`."""
+        array = sums[:]
+        lenders.append(weakref.ref(array))
+        views.append(memoryview(array))
 
     def let_go():
-        """A memoryview can be released only when nobody holds a buffer of it."""
-        try:
+        """Whether the array goes with the memoryview. A memoryview that verify has made of it keeps it as well."""
+        with contextlib.suppress(BufferError):
             views[-1].release()
-        except BufferError:
-            return False
-        return True
+        return lenders[-1]() is None
 
     def call():
         built.verify(shard if which == "shard" else bytes_of_shard, block, views[-1] if which != "shard" else sums)
@@ -259,7 +264,7 @@ def test_shard_and_checksums_are_pinned_while_others_run(built, rng, which):
     bytes_of_shard, seen = bytes(shard), []
     resize = resizer(shard) if which == "shard" else let_go
     for _ in range(4):
-        views.append(memoryview(owner).cast("I"))
+        lend()
         seen += attempts_during(call, resize)[:1]
     assert not any(seen), f"the memory of the {which} could be taken away in the middle of the call"
 
