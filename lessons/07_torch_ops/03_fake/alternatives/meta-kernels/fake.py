@@ -16,9 +16,11 @@ def partition(image, size):
     torch._check(size >= 1)
     n, h, w, c = image.size()
     down, across = blocks(h, size), blocks(w, size)
-    stored = torch.empty((n * down * across, size, size, c), device=image.device)
+    # `permute` of a tensor on `meta` would make numbers of open sizes.
+    shape, strides = (n * down * across, c, size, size), (size * size * c, 1, size * c, c)
+    windows = torch.empty_strided(shape, strides, device=image.device)
     used = torch.empty((down * across, size, size), device=image.device, dtype=torch.bool)
-    return stored.permute(0, 3, 1, 2), used
+    return windows, used
 
 
 def merge(windows, batch, height, width):
