@@ -93,6 +93,26 @@ def test_the_lines_of_loops_are_found_by_depth() -> None:
     assert loop_lines(source, depth=2) == [5]
 
 
+def test_what_only_leads_to_an_exception_is_no_part_of_the_loop(tmp_path: Path) -> None:
+    early = PARALLEL.replace("raise ValueError(", "message = (").replace(
+        'negative")', 'negative")\n                raise ValueError(message)'
+    )
+    annotation(tmp_path, early).check()
+    source = "for i in n:\n    if x:\n        a = 1\n        b = 2\n        raise b\n    c = 3\n    assert c\n"
+    assert loop_lines(source) == [2, 6]
+    assert loop_lines("for i in n:\n    a = 1\n    if x: continue\n    b = 2\n    raise b\n") == [2, 3]
+
+
+FEW = ["(a, b)", "[a]", "{'a': a}.items()", "enumerate((a, b))", "zip(names, (a, b))", "names", "enumerate(names)"]
+MANY = ["a", "range(n)", "zip(a, b)", "enumerate(a)", "[*a]", "[x for x in a]", "keep", "(range(n))", "a.items()"]
+
+
+@pytest.mark.parametrize("iterable", FEW + MANY)
+def test_a_loop_over_a_few_named_things_is_no_loop(iterable: str) -> None:
+    source = f"names = 'a', 'b'\nkeep = []\nfor x in {iterable}:\n    use(x)\n"
+    assert loop_lines(source) == ([] if iterable in FEW else [4])
+
+
 def test_a_page_of_another_format_is_our_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="its format has changed"):
         annotated("<html></html>")
