@@ -171,12 +171,16 @@ def test_equal_calls_give_equal_bits(built, rng, threads):
     )
 
 
-def share_of_the_caller(built, arrays, threads):
-    """The part of a call's processor time that the calling thread took itself."""
-    mine, all_of_us = time.thread_time(), time.process_time()
+def who_worked(built, arrays, threads):
+    """Of a call's processor time the part that the calling thread took; and how many processors were busy at a time."""
+    wall, mine, all_of_us = time.perf_counter(), time.thread_time(), time.process_time()
     built.histograms(*arrays, threads)
-    mine, all_of_us = time.thread_time() - mine, time.process_time() - all_of_us
-    return mine / max(all_of_us, 1e-9)
+    wall, mine, all_of_us = time.perf_counter() - wall, time.thread_time() - mine, time.process_time() - all_of_us
+    return mine / max(all_of_us, 1e-9), all_of_us / max(wall, 1e-9)
+
+
+def share_of_the_caller(built, arrays, threads):
+    return who_worked(built, arrays, threads)[0]
 
 
 @pytest.mark.finds("slow", at="histograms")
@@ -191,9 +195,12 @@ def test_the_threads_share_the_work(built, rng):
 @pytest.mark.finds("wrong-result", at="histograms")
 def test_one_thread_means_one_thread(built, rng):
     arrays = node(rng, 400_000, 8)
-    share = max(share_of_the_caller(built, arrays, 1) for _ in range(5))
-    assert share > 0.9, (
-        f"threads=1, but the calling thread did only {share:.0%} of the work: other processes need the other cores"
+    calls = [who_worked(built, arrays, 1) for _ in range(5)]
+    share, busy = max(share for share, _ in calls), max(busy for _, busy in calls)
+    # A caller that does nothing waits for a thread of a pool: right, as long as it is one.
+    assert share > 0.9 or (share < 0.2 and busy < 1.5), (
+        f"threads=1, but the calling thread did only {share:.0%} of the work, and {busy:.1f} processors were busy at a "
+        "time: other processes need the other cores"
     )
 
 

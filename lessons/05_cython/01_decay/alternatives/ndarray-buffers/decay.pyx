@@ -1,5 +1,5 @@
 # cython: language_level=3
-# The older buffer syntax of `cimport numpy`; checks of the indices stay on, and messages are built before they are raised.
+# The older buffer syntax of `cimport numpy`; index checks stay on, and messages are built before they are raised.
 import numpy as np
 
 cimport numpy as cnp
@@ -9,7 +9,12 @@ from libc cimport math as cmath
 cnp.import_array()
 
 
-def decayed_counts(cnp.ndarray[cnp.int32_t, ndim=1] users, cnp.ndarray[cnp.float64_t, ndim=1] times, int n_users, double tau):
+def decayed_counts(
+    cnp.ndarray[cnp.int32_t, ndim=1] users,
+    cnp.ndarray[cnp.float64_t, ndim=1] times,
+    int n_users,
+    double tau,
+):
     cdef Py_ssize_t n = len(users)
     if len(times) != n:
         msg = "users and times differ in length: {} and {}".format(n, len(times))
