@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from command_line import Cli
 
 from tutor.store.home import cache_tag
 
+if TYPE_CHECKING:
+    from command_line import Cli
+
+# The lessons below this folder are collected by mltutor's workers as well, which know nothing of command_line.
 collect_ignore_glob = ["lessons/*"]
 
 
@@ -21,6 +25,8 @@ def cli(
     own_libraries: Callable[[Path], None],
 ) -> Cli:
     """The command line in a clean environment of 100 columns."""
+    from command_line import Cli
+
     made = Cli(capsys, tmp_path)
     own_libraries(made.home / "cache" / cache_tag())
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "MLTUTOR_SUBJECT", "MLTUTOR_ASCII", "LC_ALL", "LC_CTYPE"):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tutor.content import remembered
 from tutor.content.course import survey
 from tutor.content.remembered import remembered_survey
 
@@ -20,7 +19,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
         asked.append(root)
         return survey(root)
 
-    monkeypatch.setattr(remembered, "survey", count)
+    monkeypatch.setattr("tutor.content.course.survey", count)
     return asked
 
 

@@ -15,6 +15,19 @@ from tutor.core.exercise import Course
 from tutor.store.atomic import write_atomic
 
 _CODE = Path(__file__).parents[1]
+# What reading and unpickling a cut or foreign file raises (pickle's documentation names these and says: among others).
+_DAMAGED = (
+    OSError,
+    EOFError,
+    pickle.PickleError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    MemoryError,
+)
 
 
 def remembered_survey(root: Path | None, folder: Path) -> tuple[Course, tuple[ContentError, ...]]:
@@ -64,7 +77,7 @@ def _load(file: Path, key: bytes) -> Course | None:
     try:
         data = file.read_bytes()
         course = pickle.loads(data[len(key) :]) if data.startswith(key) else None
-    except Exception:  # noqa: BLE001 - a damaged pickle may raise anything, and the survey replaces it
+    except _DAMAGED:
         return None
     return course if isinstance(course, Course) else None
 

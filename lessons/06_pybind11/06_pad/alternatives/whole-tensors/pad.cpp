@@ -1,5 +1,5 @@
 // No loop over bytes: every sequence is padded by an operator, the mask is a comparison, places are counted first.
-#include <torch/extension.h>
+#include <torch/csrc/utils/pybind.h>
 
 #include <algorithm>
 #include <stdexcept>
