@@ -194,7 +194,7 @@ def test_backward_is_the_slope_of_forward(swiglu, operator, rng):
     pair = [normal(rng, 3, 4, dtype="float64").requires_grad_() for _ in range(2)]
     operator.gradients(swiglu.forward, *pair)
     operator.gradients(lambda gate, up: torch.cat((swiglu.forward(gate, up), up), 1), *pair)
-    operator.gradients(lambda gate, up: swiglu.forward(gate.t(), up.t()).exp(), *pair)
+    operator.gradients(lambda gate, up: swiglu.forward(gate.t(), up.t()).sin(), *pair)
 
 
 @pytest.mark.finds("gradient", at="def backward(")
