@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from dataclasses import replace
 from typing import Literal
+
+from msgspec import structs
 
 from tutor.content import sources
 from tutor.content.workspace import Workspace
@@ -77,7 +78,7 @@ class Comparer:
     def forget(self, why: str) -> None:
         """Something else came before it, or in its way."""
         if self._now is not None and not self._now.done:
-            self._tell(replace(self._now, doing="", done=True, message=why))
+            self._tell(structs.replace(self._now, doing="", done=True, message=why))
 
     async def run(self, exercise: Exercise, against: Against) -> Verdict:
         """Build and time both. Raises TutorError; cancelled when a save comes."""
@@ -90,7 +91,7 @@ class Comparer:
             raise
         assert self._now is not None
         said = "" if verdict.passed else verdict.message or "it could not be measured"
-        self._tell(replace(self._now, doing="", bench=verdict.bench, done=True, message=said))
+        self._tell(structs.replace(self._now, doing="", bench=verdict.bench, done=True, message=said))
         return verdict
 
     def _translate(self, event: e.Event) -> None:
@@ -100,10 +101,10 @@ class Comparer:
         match event:
             case e.StageStarted(stage=stage, detail=detail):
                 doing = {"build": "building", "bench": "measuring"}.get(stage, stage)
-                self._tell(replace(self._now, doing=f"{doing} {detail}".strip()))
+                self._tell(structs.replace(self._now, doing=f"{doing} {detail}".strip()))
             case e.BenchMeasured(result=result):
                 kept = tuple(b for b in self._now.bench if b.case != result.case)
-                self._tell(replace(self._now, bench=(*kept, result)))
+                self._tell(structs.replace(self._now, bench=(*kept, result)))
 
     def _tell(self, event: e.Compared) -> None:
         self._now = event
