@@ -162,13 +162,13 @@ def _peaks(folder: str, name: str, artifact: Artifact) -> tuple[int, int]:
     """Bytes that the solution's call and the baseline's add to the process at their highest, the result included."""
     import numpy as np
 
-    from tutor.worker.context import prepare_process
+    from tutor.worker.context import CheckContext, prepare_process
     from tutor.worker.fixtures.memory import Memory
     from tutor.worker.loading import load
     from tutor.worker.sides import load_case
 
     prepare_process(artifact)
-    case, built, memory = load_case(folder, name), load(artifact), Memory(artifact)
+    case, built, memory = load_case(folder, name), load(artifact), Memory(CheckContext(artifact, 0))
     peaks: list[tuple[int, int]] = []
     for _ in range(2):  # the first call of each pays for what is loaded late
         mine, theirs = (case.make(np.random.default_rng()) for _ in range(2))
