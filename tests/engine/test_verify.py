@@ -30,7 +30,9 @@ def edit(course: Course, name: str, old: str, new: str) -> Course:
 
 async def test_a_sound_exercise_passes_every_row(course: Course, home: Home) -> None:
     found = await rows(course, home)
-    assert {name: (row.outcome, row.message) for name, row in found.items()} == {
+    # A machine that is busy can't decide on the solution's speed, and says so.
+    said = {name: row.message.partition(":")[0].removeprefix("speed not proven") for name, row in found.items()}
+    assert {name: (row.outcome, said[name]) for name, row in found.items()} == {
         name: (Outcome.PASS, "")
         for name in (
             "folder",
