@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tutor.worker.fixtures.annotation import Annotation
     from tutor.worker.fixtures.faults import Faults
     from tutor.worker.fixtures.gil import Gil
+    from tutor.worker.fixtures.gpu import Gpu
     from tutor.worker.fixtures.guard import Guard
     from tutor.worker.fixtures.memory import Memory
     from tutor.worker.fixtures.operator import Operator
@@ -154,3 +155,11 @@ def operator(request: pytest.FixtureRequest) -> Operator:
     from tutor.worker.fixtures.operator import Operator
 
     return Operator(_context(request))
+
+
+@pytest.fixture
+def gpu() -> Gpu:
+    """CUDA: `gpu.stream(call, *inputs)`, `.graph(...)`, `.extra(...)`, `.leak(...)`. Needs the marker of its name."""
+    from tutor.worker.fixtures.gpu import Gpu
+
+    return Gpu()
