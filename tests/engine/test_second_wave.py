@@ -18,7 +18,7 @@ from tutor.engine import snapshot
 from tutor.engine.record import without_pass
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
-from tutor.toolchains.sanitizers import ADDRESS, THREAD, choices
+from tutor.toolchains.sanitizers import ADDRESS, MEMCHECK, RACECHECK, SYNCCHECK, THREAD, choices
 
 PLANTED = """#include <cstdlib>
 #include <mutex>
@@ -102,6 +102,44 @@ async def test_an_operator_of_torch_is_examined_too(home: Home) -> None:
     line = next(number for number, text in enumerate(wrong.split(b"\n"), 1) if b"i <= n" in text)
     assert {(finding.code, finding.file, finding.line) for finding in found} == {("out-of-bounds", "work.cpp", line)}
     assert silent == ()
+
+
+KERNELS = {
+    "past the end": (b"if (i < n) x[i]", b"if (i <= n) x[i]", "cuda-memcheck", b"i <= n"),
+    "no barrier": (b"    __syncthreads();\n", b"", "cuda-race", b"row[i] = x[i]"),
+    "barrier that some reach": (b"    __syncthreads", b"    if (i < n) __syncthreads", "cuda-race", b"__syncthreads"),
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(bool(MEMCHECK.missing()), reason=MEMCHECK.missing() or "there")
+@pytest.mark.parametrize("name", KERNELS)
+async def test_a_kernel_is_examined_by_compute_sanitizer(home: Home, name: str) -> None:
+    (exercise,) = load_course(Path(__file__).parent / "wave" / "kernels").exercises
+    right = (exercise.solution / "work.cu").read_bytes()
+    before, after, code, place = KERNELS[name]
+    wrong = right.replace(before, after)
+    assert wrong != right
+    events: list[e.Event] = []
+    async with Workbench(home, events.append) as bench:
+        found = await bench.second_wave.examine(1, exercise, snapshot.of({"work.cu": wrong}))
+        silent = await bench.second_wave.examine(2, exercise, snapshot.of({"work.cu": right}))
+    line = next(number for number, text in enumerate(wrong.split(b"\n"), 1) if place in text)
+    assert (code, "work.cu", line) in {(finding.code, finding.file, finding.line) for finding in found}, events
+    assert silent == ()
+
+
+def test_kernels_are_examined_for_what_they_use() -> None:
+    (exercise,) = load_course(Path(__file__).parent / "wave" / "kernels").exercises
+    alone = choices(exercise, "__global__ void f(float *x) { x[threadIdx.x] = 1; }")
+    assert [choice.sanitizer for choice in alone] == [MEMCHECK]
+    together = choices(exercise, "__shared__ float row[256]; __syncthreads();")
+    assert [choice.sanitizer for choice in together] == [MEMCHECK, RACECHECK, SYNCCHECK]
+    assert {choice.problem for choice in together} == {MEMCHECK.missing()}
+    words = MEMCHECK.prefix(Path("/log"))
+    assert "MLTUTOR_SANITIZER_LOG=/log" in words
+    assert not any(word.startswith("LD_PRELOAD") for word in words)
 
 
 def test_error_of_the_second_wave_counts_against_a_pass() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import platform
-import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from tutor.core import events as e
 from tutor.core import protocol as p
@@ -33,6 +33,7 @@ class SecondWave:
 
     def __init__(self, builder: Builder, zygotes: Zygotes, quiet: Quiet, emit: Callable[[e.Event], None]) -> None:
         self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
+        self._logs = tempfile.TemporaryDirectory(prefix="mltutor-sanitizer-", ignore_cleanup_errors=True)
 
     async def examine(
         self,
@@ -82,10 +83,11 @@ class SecondWave:
         return e.Examined(run_id, title, "found" if found else "clean", found, seconds=seconds)
 
     async def _found(self, sanitizer: Sanitizer, exercise: Exercise, taken: Snapshot) -> tuple[Finding, ...]:
-        built = await self._builder.build(exercise, taken, sanitizer=sanitizer.name)
+        built = await self._builder.build(exercise, taken, sanitizer=sanitizer.name if sanitizer.flags else "")
         if built.artifact is None:
             raise TutorError(f"the instrumented build fails: {built.findings[0].message}")
-        zygote = self._zygotes.instrumented(sanitizer.name, _prefix(sanitizer), exercise.flavour)
+        prefix = sanitizer.prefix(Path(self._logs.name, f"{sanitizer.name}.log"))
+        zygote = self._zygotes.instrumented(sanitizer.name, prefix, exercise.flavour)
         return await _findings(zygote, exercise, built.artifact)
 
 
@@ -113,10 +115,3 @@ async def _findings(zygote: Zygote, exercise: Exercise, artifact: p.Artifact) ->
                 case p.Done(outcome="broken", message=words):
                     raise TutorError(f"the instrumented worker failed: {words}")
     return tuple(found)
-
-
-def _prefix(sanitizer: Sanitizer) -> tuple[str, ...]:
-    words = [f"{name}={value}" for name, value in sanitizer.environment().items()]
-    # ThreadSanitizer keeps its shadow at fixed addresses, which a kernel with much randomness may have given away.
-    fixed = ("setarch", platform.machine(), "-R") if sanitizer.name == "thread" and shutil.which("setarch") else ()
-    return ("nice", "-n", "10", *fixed, "env", *words)

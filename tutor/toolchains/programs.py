@@ -148,6 +148,14 @@ def nvcc() -> Program:
 
 
 @cache
+def compute_sanitizer() -> Program:
+    """NVIDIA's checker of kernels: beside nvcc, on PATH, or from the PyPI wheel."""
+    homes = [str(Path(path).parents[1]) for path in (nvcc().path,) if path]
+    paths = [_executable(f"{home}/bin/compute-sanitizer") for home in (*homes, *map(str, cuda_wheels()))]
+    return _first_usable("compute-sanitizer", [*paths, shutil.which("compute-sanitizer")], lambda p: True)
+
+
+@cache
 def addr2line() -> Program:
     """What turns an offset into a source line: binutils' addr2line or LLVM's."""
     return _first_usable(
@@ -186,7 +194,7 @@ def cuda_wheels() -> tuple[Path, ...]:
 
 def forget() -> None:
     """Look again: for tests, and after the user has installed something."""
-    compilers = (gcc, gxx, clang, clangxx, clang_openmp, mold, lld, cargo, nvcc)
+    compilers = (gcc, gxx, clang, clangxx, clang_openmp, mold, lld, cargo, nvcc, compute_sanitizer)
     for function in (*compilers, addr2line, gpu_capability, gpu_name):
         function.cache_clear()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,32 +14,64 @@ from tutor.core.exercise import Exercise, ToolchainName
 from tutor.toolchains import programs
 from tutor.toolchains.compilers import PLAIN_ENV, Compiler, compiler_for, gcc
 
-TOOLCHAINS: tuple[ToolchainName, ...] = ("cxx", "cext", "cython", "pybind11", "cffi", "torch")
+TOOLCHAINS: tuple[ToolchainName, ...] = ("cxx", "cext", "cython", "pybind11", "cffi", "torch", "cuda")
 # Code that never starts or lets in a thread has nothing that ThreadSanitizer could see.
 _THREADS = re.compile(
     r"std::(?:j?thread|async)|pthread_create|thrd_create|Py_BEGIN_ALLOW_THREADS|PyEval_SaveThread"
     r"|gil_scoped_release|\bnogil\b"
 )
 _OPENMP = re.compile(r"\bprange\b|#\s*pragma\s+omp|\bomp_")
+_SHARED = re.compile(r"\b__shared__\b")
+_BARRIER = re.compile(r"\b__sync(?:threads|warp)\b|\bcooperative_groups\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Sanitizer:
-    """One instrumented build. `runtimes` are preloaded into the worker, whose Python is not instrumented."""
+    """One instrumented build. `runtimes` are preloaded into the worker, whose Python is not instrumented.
+
+    kernels: it is a tool of compute-sanitizer, which instruments the kernels of an ordinary build as they are loaded.
+    """
 
     name: str
     title: str
-    flags: tuple[str, ...]
-    runtimes: tuple[str, ...]
-    options: tuple[tuple[str, str], ...]
+    flags: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    kernels: bool = False
 
-    def environment(self) -> dict[str, str]:
-        """Variables of the worker. `missing` must be empty."""
+    def prefix(self, log: Path) -> tuple[str, ...]:
+        """What starts a worker under it. `missing` must be empty. log: the file that compute-sanitizer writes."""
         preload = " ".join(str(runtime_path(name)) for name in self.runtimes)
-        return {"LD_PRELOAD": preload, "MLTUTOR_SANITIZER": self.name, **dict(self.options)}
+        variables = {"LD_PRELOAD": preload, "MLTUTOR_SANITIZER": self.name, **dict(self.options)}
+        if self.kernels:
+            variables["MLTUTOR_SANITIZER_LOG"] = str(log)
+        words = tuple(f"{name}={value}" for name, value in variables.items() if value)
+        return ("nice", "-n", "10", *self._fixed_addresses(), "env", *words, *self._tool(log))
+
+    def _fixed_addresses(self) -> tuple[str, ...]:
+        """ThreadSanitizer keeps its shadow at fixed addresses, which much randomness may have given away."""
+        return ("setarch", platform.machine(), "-R") if self is THREAD and shutil.which("setarch") else ()
+
+    def _tool(self, log: Path) -> tuple[str, ...]:
+        path = programs.compute_sanitizer().path
+        if not self.kernels or path is None:
+            return ()
+        return (
+            path,
+            "--tool",
+            self.name,
+            "--target-processes",
+            "all",
+            "--show-backtrace",
+            "no",
+            "--log-file",
+            str(log),
+        )
 
     def missing(self) -> str:
         """Why it can't run here; empty when it can."""
+        if self.kernels:
+            return _kernels_missing()
         if not programs.gcc().usable:
             return "gcc is not installed"
         lost = [name for name in self.runtimes if runtime_path(name) is None]
@@ -64,7 +98,12 @@ THREAD = Sanitizer(
     ("libtsan.so",),
     (("TSAN_OPTIONS", "die_after_fork=0:exitcode=66:report_signal_unsafe=0"),),
 )
-BY_NAME = {one.name: one for one in (ADDRESS, THREAD)}
+# PyTorch's allocator keeps freed blocks: an access past a tensor would land in memory that is its own.
+_EACH_TENSOR_ALONE = (("PYTORCH_NO_CUDA_MEMORY_CACHING", "1"),)
+MEMCHECK = Sanitizer("memcheck", "compute-sanitizer memcheck", options=_EACH_TENSOR_ALONE, kernels=True)
+RACECHECK = Sanitizer("racecheck", "compute-sanitizer racecheck", kernels=True)
+SYNCCHECK = Sanitizer("synccheck", "compute-sanitizer synccheck", kernels=True)
+BY_NAME = {one.name: one for one in (ADDRESS, THREAD, MEMCHECK, RACECHECK, SYNCCHECK)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +118,8 @@ def choices(exercise: Exercise, text: str) -> tuple[Choice, ...]:
     """What the second wave of an exercise runs; `text` is the source. Empty where there is nothing to instrument."""
     if exercise.toolchain not in TOOLCHAINS or all(name.endswith(".py") for name in exercise.files):
         return ()
+    if exercise.toolchain == "cuda":
+        return _kernel_choices(text)
     chosen = [Choice(ADDRESS, ADDRESS.missing())]
     if _OPENMP.search(text):
         # Its barriers are futexes that ThreadSanitizer does not see: every reduction would look like a race.
@@ -86,6 +127,19 @@ def choices(exercise: Exercise, text: str) -> tuple[Choice, ...]:
     elif _THREADS.search(text):
         chosen.append(Choice(THREAD, THREAD.missing()))
     return tuple(chosen)
+
+
+def _kernel_choices(text: str) -> tuple[Choice, ...]:
+    """Races are looked for in shared memory only, so a kernel without it has none to show."""
+    fit = ((MEMCHECK, True), (RACECHECK, bool(_SHARED.search(text))), (SYNCCHECK, bool(_BARRIER.search(text))))
+    return tuple(Choice(one, one.missing()) for one, fits in fit if fits)
+
+
+def _kernels_missing() -> str:
+    found = programs.compute_sanitizer()
+    if not found.usable:
+        return found.problem or "compute-sanitizer is not installed (`pip install nvidia-cuda-sanitizer-api`)"
+    return "" if programs.gpu_capability() else "there is no GPU"
 
 
 def sanitizing(flags: tuple[str, ...], name: str) -> Compiler:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tutor.core.finding import Finding, Severity
 from tutor.core.protocol import Artifact
 from tutor.core.verdict import CheckResult, Outcome
+from tutor.worker import kernels
 from tutor.worker.child import Child
 from tutor.worker.places import Place, learner_place
 
@@ -43,6 +44,8 @@ def active() -> str:
 def result_of(child: Child, artifact: Artifact) -> CheckResult:
     """A check under a sanitizer: only the reports count, as the fixtures that need the probe can't work here."""
     output = child.output.decode("utf-8", errors="replace")
+    if log := os.environ.get("MLTUTOR_SANITIZER_LOG"):
+        output += kernels.news(log)
     found = reports(output, artifact)
     outcome = Outcome.FAIL if found else Outcome.PASS
     return CheckResult(child.name, outcome, found[0].message if found else "", "", output, found, seconds=child.seconds)
@@ -51,6 +54,7 @@ def result_of(child: Child, artifact: Artifact) -> CheckResult:
 def reports(output: str, artifact: Artifact) -> tuple[Finding, ...]:
     """Findings of all reports in `output` whose stack leads through the learner's files, each once."""
     found = [*_address(output, artifact), *_undefined(output, artifact), *_races(output, artifact)]
+    found += kernels.reports(output, artifact)
     return tuple(dict.fromkeys(found))
 
 

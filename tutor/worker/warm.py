@@ -58,6 +58,7 @@ _TORCH = [
     "torch.autograd.gradcheck",
     "torch.utils._pytree",
     "tutor.worker.fixtures.operator",
+    "tutor.worker.fixtures.gpu",
 ]
 _COMPILER = re.compile(r"\bopcheck\(|\boperator\.contract\(|\btorch\.compile\(|\btorch\._dynamo\b|\bsymbolic_shapes\b")
 # Cython has a process of its own: warm it holds 180 MB, and a fork of it takes 20 ms instead of 3.
@@ -69,6 +70,25 @@ _IMPORTS = {
     # For statements of the user's, who may mean another numpy than ours: nothing but what the diagnosis needs itself.
     "bare": ["tutor.worker.statement.run"],
 }
+
+
+def prepare_environment(flavour: str) -> tempfile.TemporaryDirectory[str]:
+    """Variables and folders that keep children quiet: no plugins of others, no files in the lesson folders.
+
+    Only the flavours that may use a GPU see one. The first backward of a process asks the driver how many there are and
+    starts a thread for each; a fork of it can use neither CUDA nor autograd.
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="mltutor-zygote-")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch.name, "hypothesis")
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    if flavour in ("plain", "torch", "cython"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    os.environ["MLTUTOR_BYTECODE"] = os.path.join(scratch.name, "bytecode")
+    # Lesson folders and workspaces stay free of __pycache__.
+    sys.dont_write_bytecode = True
+    return scratch
 
 
 def warm_flavour(flavour: str) -> str:
@@ -92,6 +112,8 @@ def later_steps(flavour: str) -> list[Callable[[], None]]:
         return [_warm_cython]
     if flavour == "plain":
         return [_warm_pytest, _warm_inspect]
+    if flavour == "cuda":  # no backward: it would start the driver here, and no fork could use it
+        return [_warm_pytest, _warm_compiler, _warm_inspect]
     return [_warm_pytest, _warm_autograd, _warm_compiler, _warm_opcheck, _warm_inspect]
 
 

@@ -9,7 +9,6 @@ import os
 import selectors
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -254,19 +253,6 @@ def take_descriptors() -> tuple[int, int]:
     return requests, replies
 
 
-def prepare_environment() -> tempfile.TemporaryDirectory[str]:
-    """Variables and folders that keep children quiet: no plugins of others, no files in the lesson folders."""
-    scratch = tempfile.TemporaryDirectory(prefix="mltutor-zygote-")
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch.name, "hypothesis")
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
-    os.environ["MLTUTOR_BYTECODE"] = os.path.join(scratch.name, "bytecode")
-    # Lesson folders and workspaces stay free of __pycache__.
-    sys.dont_write_bytecode = True
-    return scratch
-
-
 def main(arguments: list[str] | None = None) -> None:
     """`python -m tutor.worker.zygote --flavour plain|torch|cuda|cython|bare`."""
     parser = argparse.ArgumentParser(prog="tutor.worker.zygote")
@@ -276,9 +262,9 @@ def main(arguments: list[str] | None = None) -> None:
     requests, replies = take_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     linux.adopt_orphans()
-    with prepare_environment():
-        from tutor.worker import warm
+    from tutor.worker import warm
 
+    with warm.prepare_environment(flavour):
         gpu = warm.warm_flavour(flavour)
         freeze()
         zygote = Zygote(flavour, gpu, requests, replies, warm.later_steps(flavour))
