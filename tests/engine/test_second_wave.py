@@ -107,7 +107,7 @@ async def test_an_operator_of_torch_is_examined_too(home: Home) -> None:
 KERNELS = {
     "past the end": (b"if (i < n) x[i]", b"if (i <= n) x[i]", "cuda-memcheck", b"i <= n"),
     "no barrier": (b"    __syncthreads();\n", b"", "cuda-race", b"row[i] = x[i]"),
-    "barrier that some reach": (b"    __syncthreads", b"    if (i < n) __syncthreads", "cuda-race", b"__syncthreads"),
+    "barrier that some reach": (b"    __syncthreads", b"    if (i < 100) __syncthreads", "cuda-race", b"__syncthreads"),
 }
 
 

@@ -31,7 +31,12 @@ _RACE = re.compile(
 )
 _OTHER = re.compile(r"and (\w+) access at [^\n]*? in [^\s:]+:(\d+)")
 _BARRIER = re.compile(r"Barrier error detected\. (?P<what>[^\n]+?)\.?\s+" + _PLACE)
-_offsets: dict[str, int] = {}
+_read: dict[str, int] = {}
+
+
+def begin(path: str) -> None:
+    """From here on: what stands in the log is of an earlier run."""
+    _read[path] = os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def news(path: str) -> str:
@@ -42,8 +47,8 @@ def news(path: str) -> str:
         if now != size:
             size, since = now, time.monotonic()
         time.sleep(0.02)
-    start = _offsets.get(path, 0)
-    _offsets[path] = max(size, 0)
+    start = _read.get(path, 0)
+    _read[path] = max(size, 0)
     if size <= start:
         return ""
     with Path(path).open("rb") as file:

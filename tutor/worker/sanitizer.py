@@ -41,6 +41,12 @@ def active() -> str:
     return os.environ.get("MLTUTOR_SANITIZER", "")
 
 
+def begin() -> None:
+    """Before the first check of a run."""
+    if log := os.environ.get("MLTUTOR_SANITIZER_LOG"):
+        kernels.begin(log)
+
+
 def result_of(child: Child, artifact: Artifact) -> CheckResult:
     """A check under a sanitizer: only the reports count, as the fixtures that need the probe can't work here."""
     output = child.output.decode("utf-8", errors="replace")

@@ -46,6 +46,7 @@ def run_checks(request: protocol.Check, send: Send) -> None:
     started = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="mltutor-run-"))
     loop = CheckLoop(request, send, scratch)
+    sanitizer.begin()
     try:
         os.chdir(scratch)
         files = sorted(str(path) for path in Path(request.folder).glob("test_*.py"))
