@@ -24,6 +24,7 @@ from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 from tutor.toolchains.base import BuildRequest
 from tutor.toolchains.registry import toolchain
+from tutor.toolchains.sanitizers import PROVEN
 
 SPEED_RETRIES = 2
 What = Literal["folder", "starter", "solution", "alternative", "fault"]
@@ -165,7 +166,7 @@ class _Prover:
         if not verdict.passed:
             return verdict
         wave = self._workbench.second_wave
-        return verdict.joined(await wave.examine(next(self._ids), exercise, snapshot.of(files), only=("address",)))
+        return verdict.joined(await wave.examine(next(self._ids), exercise, snapshot.of(files), only=PROVEN))
 
     async def _measure(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
         """A run with its benchmark, taken again while the machine is too noisy to say whether the targets are met."""

@@ -20,6 +20,7 @@ from tutor.toolchains.cuda import REMEDY as CUDA_REMEDY
 from tutor.toolchains.packages import lessons_root, package_folder, python_include, torch_versions, version
 from tutor.toolchains.rust import REMEDY as RUST_REMEDY
 from tutor.toolchains.rust import missing_crates
+from tutor.toolchains.sanitizers import SANITIZER_WHEEL
 
 Status = Literal["ok", "missing", "limited"]
 REMOTE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "lustre", "gpfs", "beegfs", "ceph")
@@ -51,6 +52,7 @@ def examine(folders: tuple[Path, ...] = ()) -> tuple[DoctorLine, ...]:
         _torch(),
         _nvcc(),
         _gpu(),
+        *_kernels(),
         _symbols(),
         *(file_system(folder) for folder in folders),
     )
@@ -187,6 +189,17 @@ def _gpu() -> DoctorLine:
     meaning = "CUDA exercises are compiled and not run"
     remedy = '`mltutor start --launcher "srun --overlap ..."` runs the checks on a GPU node' if _slurm() else ""
     return DoctorLine("GPU", "limited", "none that nvidia-smi names", meaning, remedy)
+
+
+def _kernels() -> tuple[DoctorLine, ...]:
+    """Where kernels run, what examines them."""
+    if not programs.gpu_capability():
+        return ()
+    program = programs.compute_sanitizer()
+    if program.usable:
+        return (DoctorLine("compute-sanitizer", "ok", f"{_number(program)} at {program.path}"),)
+    meaning = "kernels are not examined for bad accesses and races"
+    return (DoctorLine("compute-sanitizer", "limited", program.problem, meaning, f"`pip install {SANITIZER_WHEEL}`"),)
 
 
 def _slurm() -> bool:

@@ -98,11 +98,14 @@ THREAD = Sanitizer(
     ("libtsan.so",),
     (("TSAN_OPTIONS", "die_after_fork=0:exitcode=66:report_signal_unsafe=0"),),
 )
+SANITIZER_WHEEL = "nvidia-cuda-sanitizer-api"
 # PyTorch's allocator keeps freed blocks: an access past a tensor would land in memory that is its own.
 _EACH_TENSOR_ALONE = (("PYTORCH_NO_CUDA_MEMORY_CACHING", "1"),)
 MEMCHECK = Sanitizer("memcheck", "compute-sanitizer memcheck", options=_EACH_TENSOR_ALONE, kernels=True)
 RACECHECK = Sanitizer("racecheck", "compute-sanitizer racecheck", kernels=True)
 SYNCCHECK = Sanitizer("synccheck", "compute-sanitizer synccheck", kernels=True)
+# What a solution is proven by: ThreadSanitizer takes minutes where a hundred checks fork.
+PROVEN = tuple(one.name for one in (ADDRESS, MEMCHECK, RACECHECK, SYNCCHECK))
 BY_NAME = {one.name: one for one in (ADDRESS, THREAD, MEMCHECK, RACECHECK, SYNCCHECK)}
 
 
@@ -138,7 +141,7 @@ def _kernel_choices(text: str) -> tuple[Choice, ...]:
 def _kernels_missing() -> str:
     found = programs.compute_sanitizer()
     if not found.usable:
-        return found.problem or "compute-sanitizer is not installed (`pip install nvidia-cuda-sanitizer-api`)"
+        return found.problem or f"compute-sanitizer is not installed (`pip install {SANITIZER_WHEEL}`)"
     return "" if programs.gpu_capability() else "there is no GPU"
 
 
