@@ -62,8 +62,8 @@ def _guarded(arguments: Namespace) -> int:
     if arguments.command == "start":
         # Nothing of what is loaded until the first paint is garbage: looking for some takes a tenth of the time.
         gc.disable()
-    if arguments.command == "start" and not arguments.plain:
-        waiting.show("mltutor is starting ")
+        if not arguments.plain:
+            waiting.show("mltutor is starting ")
     try:
         code = _find(arguments.command)(arguments)
         sys.stdout.flush()

@@ -52,7 +52,7 @@ class Home:
         return self.cache / "builds"
 
 
-def torch_release() -> str:
+def _torch_version() -> str:
     """The installed torch's version, from the name of its metadata folder; empty without torch.
 
     importlib.metadata says the same 10 ms later: it brings the email package along, before the first paint.
@@ -67,7 +67,7 @@ def torch_release() -> str:
 
 def cache_tag() -> str:
     """Names what compiled files depend on: `host-cpython-311-x86_64-torch2.11.0`. Many hosts may share a home."""
-    release = torch_release()
+    release = _torch_version()
     torch = f"torch{release}" if release else "notorch"
     words = (socket.gethostname(), sys.implementation.cache_tag or "python", platform.machine(), torch)
     return "-".join(re.sub(r"[^\w.+]+", "_", word) for word in words)

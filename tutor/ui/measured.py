@@ -7,13 +7,21 @@ from typing import TypeVar
 
 from rich.cells import cell_len
 
+from tutor.core.finding import Finding
+from tutor.core.history import PastRun, since
 from tutor.core.verdict import CheckResult, GilReport, MemoryReport
 from tutor.ui.glyphs import Glyphs
-from tutor.ui.typeset import amount, fit, pad, seconds
+from tutor.ui.typeset import amount, clock, fit, pad, seconds
 
 Row = TypeVar("Row", GilReport, MemoryReport)
 _NAME = 24
 _LEAST_STRIP = 10
+
+
+def lasting(finding: Finding, past: Sequence[PastRun]) -> str:
+    """Since when a defect is there: `since 14:02:31, 3 versions`; nothing for one that the newest version brought."""
+    seen = since(past, finding.code, finding.type)
+    return f"since {clock(seen[0].at)}, {seen[1]} versions" if seen and seen[1] > 1 else ""
 
 
 def gil_reports(checks: Iterable[CheckResult]) -> list[GilReport]:

@@ -13,11 +13,11 @@ from tutor.cli.render.speed import show_speed
 from tutor.core.advice import advice
 from tutor.core.exercise import Exercise
 from tutor.core.finding import CODES, Finding, Severity
-from tutor.core.history import PastRun, since
+from tutor.core.history import PastRun
 from tutor.core.roof import Roof
 from tutor.core.verdict import CheckResult, Outcome, Verdict
+from tutor.ui.measured import lasting
 from tutor.ui.pictures import waterfall
-from tutor.ui.typeset import clock
 
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
 _WORDS = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.ERROR: "ERROR", Outcome.SKIPPED: "SKIPPED"}
@@ -176,9 +176,9 @@ def _show_group(output: Output, report: Report, group: list[Finding]) -> None:
     place = (f"  {finding.place}", "bold") if finding.place else ""
     meaning = CODES.get(finding.code, "") if finding.code != "build" else ""
     output.text((finding.code, f"bold {style}"), place, (f"  {meaning}", "dim"), indent=2)
-    seen = since(report.past, finding.code, finding.type) if finding.code != "build" else None
-    if seen and seen[1] > 1:
-        output.text((f"since {clock(seen[0].at)}, {seen[1]} versions", "dim"), indent=6)
+    lasts = lasting(finding, report.past) if finding.code != "build" else ""
+    if lasts:
+        output.text((lasts, "dim"), indent=6)
     messages = list(dict.fromkeys(f"{f.message}{_gain(f)}" for f in group))
     for message in messages[:_MESSAGES]:
         output.text(message, indent=6)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.cells import cell_len
 from textual.content import Content
 
 from tutor.core.advice import advice
 from tutor.core.events import Examined
 from tutor.core.finding import Finding, Severity
-from tutor.core.history import PastRun, since
 from tutor.core.state import RunState
 from tutor.core.verdict import CallReport
 from tutor.ui.glyphs import Glyphs
-from tutor.ui.measured import gil_lines, gil_reports, memory_lines, memory_reports, timeline_key
-from tutor.ui.typeset import Part, clock, fit, pad, paragraph, stack
+from tutor.ui.measured import gil_lines, gil_reports, lasting, memory_lines, memory_reports, timeline_key
+from tutor.ui.typeset import Part, fit, pad, paragraph, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
 
@@ -106,12 +103,6 @@ def _second_wave(look: Examined, glyphs: Glyphs) -> Part:
     style = {"clean": "$success", "found": "bold $error"}.get(look.state, "dim")
     took = f", {look.seconds:.1f} s" if look.seconds else ""
     return (f"{sign} {look.title}: {look.message or look.state}{took}", style)
-
-
-def lasting(finding: Finding, past: Sequence[PastRun]) -> str:
-    """Since when a defect is there: `since 14:02:31, 3 versions`; nothing for one that the newest version brought."""
-    seen = since(past, finding.code, finding.type)
-    return f"since {clock(seen[0].at)}, {seen[1]} versions" if seen and seen[1] > 1 else ""
 
 
 def _finding(finding: Finding, width: int, glyphs: Glyphs, lasts: str) -> list[Content | str | Part]:
