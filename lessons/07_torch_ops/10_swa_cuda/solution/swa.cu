@@ -6,6 +6,7 @@
 constexpr int WARP = 32;
 constexpr int WARPS = 8;    // rows of a block, one a warp
 constexpr int TILE = WARP;  // rows that a block looks at in one step, one a lane
+static_assert(WARPS <= TILE, "a block's first tile must hold a key for each of its queries");
 constexpr unsigned FULL_WARP = 0xffffffffu;
 
 // 32 rows of DIM numbers in shared memory. Lanes read one column of it, row by row: with rows of DIM they would all meet
@@ -123,8 +124,8 @@ static __global__ void attend(Attention all, float *out, float *lse) {
         const int j = first + lane;
         const float score = sees(all, i, j) ? all.cap * squash<DIM>(all, query[warp], keys[lane]) : -INFINITY;
         const float larger = fmaxf(largest, warp_max(score));
-        if (larger == -INFINITY) continue;  // no key so far: -inf - -inf would be NaN
-        // What was summed up so far is relative to the old maximum.
+        // What was summed up so far is relative to the old maximum. The first tile has a key for each of the block's
+        // queries, so `larger` is finite from there on.
         const float shrink = expf(largest - larger), p = expf(score - larger);
         sum = sum * shrink + warp_sum(p);
         for (float &each : sums) each *= shrink;
