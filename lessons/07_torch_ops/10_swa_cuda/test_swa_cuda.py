@@ -104,6 +104,18 @@ def test_operators_are_registered_for_cuda(built):
         assert torch._C._dispatch_has_kernel_for_dispatch_key(f"swa_cuda::{name}", "CUDA"), f"{name}: no CUDA kernel"
 
 
+@pytest.mark.finds("autograd-registration", at="swa_backward_launch")
+def test_shapes_of_results_and_gradients_are_known_without_data(swa):
+    import torch
+
+    q, k, v = (torch.empty(2, 3, 11, 8, device="meta", requires_grad=True) for _ in range(3))
+    out, lse = swa.forward(q, k, v, 4, 6.0)
+    assert (out.shape, lse.shape) == (q.shape, q.shape[:3]), f"shapes {tuple(out.shape)} and {tuple(lse.shape)}"
+    assert not lse.requires_grad, "lse claims to be differentiable"
+    for name, grad in zip("qkv", torch.autograd.grad(out.sum(), (q, k, v)), strict=True):
+        assert grad.shape == q.shape, f"gradient of {name}: shape {tuple(grad.shape)}"
+
+
 def failed(launch, pointers):
     """What a launch returns that must fail: more blocks than a grid has, in a process that sees no device."""
     child = os.fork()
