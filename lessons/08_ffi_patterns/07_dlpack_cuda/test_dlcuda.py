@@ -1,4 +1,4 @@
-"""Checks of ffi-dlpack-cuda: on a simulated machine of two GPUs, who waits for whom and who frees what; then on a GPU."""
+"""Checks of ffi-dlpack-cuda: two simulated GPUs tell who waits for whom and who frees what; then a real one."""
 
 from __future__ import annotations
 
@@ -121,16 +121,23 @@ def lender(artifact):
 
 
 class Loan:
-    """A source for from_dlpack: one loan of device memory at FAR, the book about it, and what it was asked for."""
+    """A source for from_dlpack: one loan of device memory at FAR, the book about it, and what it was asked for.
+
+    spoil: at its end the loan turns to rubbish, so that a late reader goes astray.
+    """
 
     kept: ClassVar[list[Loan]] = []  # a borrower may end it later than the check ends
 
-    def __init__(self, lender, shape=(4, 5), strides=None, name=NEW, deleter=True, flags=0, major=1, **described):
+    def __init__(
+        self, lender, shape=(4, 5), strides=None, name=NEW, deleter=True, spoil=True, flags=0, major=1, **described
+    ):
         self.kept.append(self)
         self.name, self.asked, self.place = name, [], described.pop("place", None)
         strides = dense(shape) if strides is None else strides
         self.sizes = [(ctypes.c_int64 * 40)(*values) for values in (shape, strides)]
         tensor = DLTensor(FAR, CUDA, len(shape), *FLOAT32, *(ctypes.cast(s, INT64S) for s in self.sizes))
+        if described.pop("nowhere", False):
+            tensor.shape = ctypes.cast(0x10, INT64S)
         for field, value in described.items():
             setattr(tensor, field, value)
         self.place = tuple(tensor.device) if self.place is None else self.place
@@ -139,7 +146,8 @@ class Loan:
         end = getattr(lender, "lender_end_versioned" if name == NEW else "lender_end_legacy")
         end = ctypes.cast(end, ctypes.c_void_p).value if deleter else None
         self.loan = Versioned(major, 0, context, end, flags, tensor) if name == NEW else Legacy(tensor, context, end)
-        self.book.described, self.book.described_bytes = ctypes.addressof(self.loan.tensor), ctypes.sizeof(DLTensor)
+        if spoil:
+            self.book.described, self.book.described_bytes = ctypes.addressof(self.loan.tensor), ctypes.sizeof(DLTensor)
         self.end_capsule = ctypes.cast(lender.lender_end_capsule, ctypes.c_void_p)
         self.capsule = None
 
@@ -228,12 +236,8 @@ def test_memory_is_on_the_device_that_was_asked_for(built, machine):
     for device in (0, 1):
         array = built.empty((3, 5), device)
         calls = machine.calls("malloc")
-        assert calls == [("malloc", device, 60, 0)], (
-            f"empty((3, 5), {device}): allocations {calls}, want 60 bytes there"
-        )
-        assert machine.current == 0, (
-            f"device 0 was current before empty(..., {device}), and now it is {machine.current}"
-        )
+        assert calls == [("malloc", device, 60, 0)], f"empty((3, 5), {device}): {calls}, want 60 bytes there"
+        assert machine.current == 0, f"device 0 was current before empty(...), now it is {machine.current}"
         assert array.__dlpack_device__() == (2, device)
     nothing = built.empty((3, 0))
     assert nothing.view()[1] == 0, f"{nothing.view()[1]} elements in an array of shape (3, 0)"
@@ -258,6 +262,7 @@ def test_no_memory_is_a_memory_error_and_nobody_elses(built, machine):
     except RuntimeError as error:
         raise AssertionError(f"after a cudaMalloc that failed, a launch that worked says: {error}") from None
     raises((RuntimeError, MemoryError), lambda: built.empty((4,), 7), "empty() on device 7 of 2")
+    array.affine_(2.0, 1.0)
     assert machine.current == 0, f"after errors device {machine.current} is current, want 0"
 
 
@@ -352,9 +357,7 @@ def test_the_borrowers_stream_waits_for_the_lenders_work(built, machine):
             array.__dlpack__(stream=theirs, max_version=(1, 0))
             calls = machine.calls()
             what = f"work on stream {mine:#x}, __dlpack__(stream={theirs}): calls {calls}"
-            assert ordered(calls, mine or LEGACY, theirs or LEGACY), (
-                f"{what}: the borrower's stream doesn't wait for it"
-            )
+            assert ordered(calls, mine or LEGACY, theirs or LEGACY), f"{what}: the borrower doesn't wait"
             kinds = [call[0] for call in calls]
             assert "synchronize" not in kinds, f"{what}: the CPU waits for the GPU"
             assert kinds.count("event") == kinds.count("destroy"), f"{what}: an event is never destroyed"
@@ -493,7 +496,7 @@ def test_the_lender_is_told_which_version_we_know(built, machine, lender):
     loan = Loan(lender)
     built.from_dlpack(loan)
     got = loan.asked[-1].get("max_version")
-    assert got and got[0] >= 1, f"__dlpack__ gets max_version={got}: a lender gives the old form then, want (1, 0)"
+    assert (got or (0, 0))[0] >= 1, f"__dlpack__ gets max_version={got}: a lender gives the old form then, want (1, 0)"
 
 
 @pytest.mark.finds("wrong-result", at="static PyObject *ask(")
@@ -553,10 +556,9 @@ def test_any_loan_is_borrowed_and_lent_on(built, artifact, shape, steps, offset,
     Machine(artifact.path)
     library = ctypes.CDLL(artifact.extra["lender"])
     strides = dense(shape) if is_dense else tuple(steps[: len(shape)])
-    described = {"strides": None} if is_dense else {}
     loan = Loan(library, tuple(shape), strides, deleter=False, byte_offset=offset * 4, device=(2, device))
-    for field, value in described.items():
-        setattr(loan.loan.tensor, field, value)
+    if is_dense:
+        loan.loan.tensor.strides = None
     array = built.from_dlpack(loan)
     what = f"shape {shape}, strides {'NULL' if is_dense else strides}, device {device}"
     assert (array.shape, array.strides) == (tuple(shape), strides), f"{what}: {array.shape}, {array.strides}"
@@ -638,7 +640,7 @@ def test_what_cant_be_used_is_given_back(built, machine, lender, kind):
 def test_another_major_version_is_not_looked_at(built, machine, lender):
     for major in (0, 2, 1 << 31):
         # nothing but the deleter is where it was: what was a shape is no address
-        refused(built, Loan(lender, major=major, shape=ctypes.cast(0x10, INT64S), ndim=4), f"version {major}.0")
+        refused(built, Loan(lender, major=major, ndim=4, nowhere=True), f"version {major}.0")
 
 
 @pytest.mark.finds("wrong-result", at="static int take(Array")
@@ -681,7 +683,7 @@ def test_loans_of_loans_keep_the_first_alive(built, machine, lender, kind):
 @pytest.mark.finds("memory-leak", at="static PyObject *ask(")
 @pytest.mark.parametrize("kind", KINDS)
 def test_borrowing_leaks_nothing(built, machine, lender, memory, kind):
-    loan, lanes, near = KINDS[kind](lender), KINDS[kind](lender, lanes=2), KINDS[kind](lender, place=(1, 0))
+    loan, lanes, near = (KINDS[kind](lender, spoil=False, **d) for d in ({}, {"lanes": 2}, {"place": (1, 0)}))
     memory.leak(lambda: (loan.asked.clear(), built.from_dlpack(loan)))
     for bad in (lanes, near):
 
@@ -691,3 +693,203 @@ def test_borrowing_leaks_nothing(built, machine, lender, memory, kind):
                 built.from_dlpack(bad)
 
         memory.leak(call)
+
+
+# ---- On a GPU ----
+
+
+def current_stream():
+    import torch
+
+    return torch.cuda.current_stream().cuda_stream
+
+
+def borrowed_affine(built, tensor, scale, shift):
+    """x = scale * x + shift on a torch tensor, on the current stream."""
+    stream = current_stream()
+    built.from_dlpack(tensor, stream).affine_(scale, shift, stream)
+    return tensor
+
+
+def whole_numbers(rng, *shape):
+    """Small whole numbers: twice one plus 3 is exact, rounded once or twice."""
+    import torch
+
+    return torch.from_numpy(rng.integers(-999, 1000, shape).astype(np.float32)).cuda()
+
+
+def torch_views():
+    """(name, size of the base, view of it): what strides can say."""
+    yield "all of it", (6, 8, 5), lambda x: x
+    yield "rows from the second on", (6, 8, 5), lambda x: x[1:]
+    yield "every second", (6, 8, 50), lambda x: x[:, ::2, 3::7]
+    yield "transposed", (6, 80, 5), lambda x: x.permute(2, 0, 1)
+    yield "one column", (60, 8, 5), lambda x: x[:, 3, 2]
+    yield "one element, no dimension", (6, 8, 5), lambda x: x[5, 7, 4]
+    yield "one of one", (1,), lambda x: x
+    yield "nothing", (6, 8), lambda x: x[2:2]
+    yield "a block and one", (257,), lambda x: x
+    yield "65,537 rows", (65_537, 3), lambda x: x[:, 1:]
+    yield "more than a grid", (3, 1_048_583), lambda x: x
+    yield "more than a grid, strided", (1_048_583, 4), lambda x: x.t()[1:]
+    yield "eight dimensions", (2, 3, 2, 3, 2, 3, 2, 3), lambda x: x.permute(7, 0, 6, 1, 5, 2, 4, 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("wrong-result", at="float *element(const")
+@pytest.mark.parametrize("case", list(torch_views()), ids=lambda case: case[0])
+def test_a_kernel_changes_the_view_and_nothing_else(built, rng, case):
+    import torch
+
+    name, size, view = case
+    got = whole_numbers(rng, *size)
+    want = got.clone()
+    view(want).mul_(2).add_(3)
+    array = built.from_dlpack(view(got), current_stream())
+    assert array.view()[0] == view(got).data_ptr() or not view(got).numel(), f"{name}: other memory than the tensor's"
+    array.affine_(2.0, 3.0, current_stream())
+    wrong = (got != want).nonzero()
+    torch.cuda.synchronize()
+    assert not len(wrong), (
+        f"{name}: {len(wrong)} elements of the base are wrong, the first at {wrong[0].tolist()}: "
+        f"got {got[tuple(wrong[0])]:.0f}, want {want[tuple(wrong[0])]:.0f}"
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("numerics", at="__global__ void affine_kernel(")
+def test_memory_that_was_never_filled_is_not_read(built):
+    import torch
+
+    x = torch.tensor([float("nan"), float("inf"), -1.0, 0.0], device="cuda")
+    borrowed_affine(built, x, 0.0, 7.0)
+    assert x.tolist() == [7.0] * 4, f"0 * [nan, inf, -1, 0] + 7: got {x.tolist()}, want 7: scale 0 doesn't read"
+    x = torch.tensor([float("nan"), float("inf"), -1.0, 0.0], device="cuda")
+    got = borrowed_affine(built, x, 2.0, 7.0).tolist()
+    assert np.isnan(got[0]), f"2 * nan + 7: got {got[0]}, want nan"
+    assert got[1:] == [float("inf"), 5.0, 7.0], f"2 * [inf, -1, 0] + 7: got {got[1:]}"
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("wrong-result", at="static PyObject *lend(")
+def test_torch_borrows_our_memory(built):
+    import torch
+
+    array = built.empty((100, 300)).affine_(0.0, 3.0)
+    tensor = torch.from_dlpack(array)
+    assert (tuple(tensor.shape), tensor.device.type) == ((100, 300), "cuda"), f"{tensor.shape} on {tensor.device}"
+    assert tensor.data_ptr() == array.view()[0], "torch.from_dlpack(array) is other memory"
+    assert bool((tensor == 3).all()), "torch.from_dlpack(array) shows other values"
+    tensor[5, 7] = 50
+    array.affine_(2.0, 1.0, current_stream())
+    assert tensor[5, 7].item() == 101, f"torch wrote 50, 2 * 50 + 1 is {tensor[5, 7].item()}"
+    del array
+    gc.collect()
+    rest = torch.from_dlpack(built.from_dlpack(tensor, current_stream()))
+    del tensor
+    gc.collect()
+    others = [torch.full((100, 300), -1.0, device="cuda") for _ in range(8)]
+    assert rest[5, 7].item() == 101, "at the end of a chain of loans the memory has changed"
+    assert bool((rest.sum() == 7 * 29_999 + 101).item()), "at the end of a chain of loans the memory has changed"
+    assert len(others) == 8
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("memory-leak", at="static void release(Array")
+def test_device_memory_is_free_again(built, gpu):
+    import torch
+
+    gpu.leak(lambda: torch.from_dlpack(built.empty((1 << 20,))), calls=50)
+    gpu.leak(lambda: built.empty((1 << 20,)).__dlpack__(max_version=(1, 0)), calls=50)
+    tensor = torch.ones(1 << 20, device="cuda")
+    gpu.leak(lambda: built.from_dlpack(tensor.clone(), current_stream()), calls=50)
+    gpu.extra(lambda: built.from_dlpack(tensor, current_stream()).affine_(1.0, 0.0, current_stream()))
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("cuda-stream", at="affine_launch(")
+def test_a_kernel_waits_for_what_is_queued_on_its_stream(built, gpu, rng):
+    gpu.stream(lambda x: borrowed_affine(built, x, 2.0, 3.0), whole_numbers(rng, 300, 7))
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("cuda-stream", at="static int affine(Array")
+def test_a_kernel_can_be_captured_in_a_graph(built, rng):
+    import torch
+
+    x = whole_numbers(rng, 300, 7)
+    want = (x * 2 + 3) * 2 + 3
+    array = built.from_dlpack(x, current_stream())
+    array.affine_(1.0, 0.0, current_stream())  # what is made once is made here, not in the graph
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            array.affine_(2.0, 3.0, current_stream())
+    except RuntimeError as error:
+        raise AssertionError(
+            f"affine_ can't be captured: it waits for the GPU or leaves the stream ({error})"
+        ) from None
+    graph.replay()
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.equal(x, want), "affine_, captured once and replayed twice, isn't affine_ twice"
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("cuda-stream", at="static int order(Array")
+def test_torch_waits_for_our_work(built):
+    import torch
+
+    side = torch.cuda.Stream()
+    array = built.empty((1000,)).affine_(0.0, 1.0)
+    torch.from_dlpack(array).add_(1)  # what is loaded once, is loaded now
+    torch.cuda.synchronize()
+    with torch.cuda.stream(side):
+        torch.cuda._sleep(400_000_000)  # about 0.2 s
+    array.affine_(0.0, 7.0, side.cuda_stream)
+    got = torch.from_dlpack(array).clone()  # on the default stream
+    torch.cuda.synchronize()
+    assert bool((got == 7).all()), (
+        f"work was queued on a side stream, and torch.from_dlpack reads {got[0].item()}, want 7"
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("cuda-stream", at="static PyObject *ask(")
+def test_our_work_waits_for_torch(built):
+    import torch
+
+    side, other = torch.cuda.Stream(), torch.cuda.Stream()
+    x = torch.ones(1000, device="cuda")
+    borrowed_affine(built, x, 1.0, 0.0)
+    torch.cuda.synchronize()
+    with torch.cuda.stream(side):
+        torch.cuda._sleep(400_000_000)
+        x.fill_(5.0)
+        array = built.from_dlpack(x, other.cuda_stream)
+    array.affine_(2.0, 1.0, other.cuda_stream)
+    torch.cuda.synchronize()
+    assert bool((x == 11).all()), (
+        f"torch filled x with 5 on its stream, 2 * x + 1 on another gives {x[0].item()}, want 11"
+    )
+    with torch.cuda.stream(side):
+        torch.cuda._sleep(400_000_000)
+        x.fill_(6.0)
+        array = built.from_dlpack(x)  # the legacy default stream
+    array.affine_(2.0, 1.0)
+    torch.cuda.synchronize()
+    assert bool((x == 13).all()), f"the same on the default stream gives {x[0].item()}, want 13"
+
+
+@pytest.mark.gpu
+@pytest.mark.finds("wrong-result", at="static PyObject *ask(")
+def test_memory_that_is_not_on_a_gpu_is_refused(built):
+    import torch
+
+    for tensor in (torch.ones(4), torch.ones(4).pin_memory()):
+        raises(
+            (BufferError,), lambda tensor=tensor: built.from_dlpack(tensor), f"{tensor.device}, {tensor.is_pinned()}"
+        )
+    parameter = torch.nn.Parameter(torch.ones(4, device="cuda"))
+    raises((BufferError,), lambda: built.from_dlpack(parameter), "a tensor that requires grad")

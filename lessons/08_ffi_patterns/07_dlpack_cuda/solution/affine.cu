@@ -10,10 +10,11 @@ constexpr int64_t MAX_BLOCKS = 4096;  // enough to fill any GPU; each thread tak
 __device__ float *element(const View &view, int64_t index) {
     // @gap
     float *at = view.first;
-    for (int dim = view.ndim - 1; dim >= 0; --dim) {
+    for (int dim = view.ndim - 1; dim > 0; --dim) {
         at += index % view.shape[dim] * view.strides[dim];
         index /= view.shape[dim];
     }
+    if (view.ndim > 0) at += index * view.strides[0];  // what is left: dense memory of one dimension needs no division
     return at;
     //| // TODO: the last dimension counts fastest. index % size is its place there, index / size what is left.
     //| return view.first;

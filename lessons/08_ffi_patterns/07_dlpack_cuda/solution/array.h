@@ -29,8 +29,10 @@ static int affine(Array *array, float scale, float shift, cudaStream_t stream);
 
 static PyTypeObject *array_type;  // set when the module is loaded
 
-// RuntimeError with the words of the CUDA runtime; returns -1.
+// RuntimeError with the words of the CUDA runtime; returns -1. The runtime forgets the error: told here, it must not be
+// found by somebody else's cudaGetLastError().
 static int cuda_failed(const char *what, cudaError_t error) {
+    cudaGetLastError();
     PyErr_Format(PyExc_RuntimeError, "%s: %s", what, cudaGetErrorString(error));
     return -1;
 }
@@ -118,9 +120,12 @@ static PyObject *array_affine(Array *self, PyObject *args) {
     if (self->dl.dtype.code != kDLFloat || self->dl.dtype.bits != 32) {
         return PyErr_Format(PyExc_TypeError, "affine_ is for float32");
     }
-    bool shared = false;  // one place for several elements: threads would race for it
-    for (int i = 0; i < self->dl.ndim; ++i) shared |= self->strides[i] == 0 && self->shape[i] > 1;
-    if (self->readonly || shared) {
+    bool shared = false, empty = false;  // one place for several elements: threads would race for it
+    for (int i = 0; i < self->dl.ndim; ++i) {
+        shared |= self->strides[i] == 0 && self->shape[i] > 1;
+        empty |= self->shape[i] == 0;
+    }
+    if (self->readonly || (shared && !empty)) {
         return PyErr_Format(PyExc_BufferError, "affine_ writes, and this memory is read-only or broadcast");
     }
     if (affine(self, scale, shift, reinterpret_cast<cudaStream_t>(stream)) < 0) return nullptr;

@@ -218,9 +218,12 @@ CUDA_CALL cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **val
 
 #define FOR_CHECKS extern "C" __attribute__((visibility("default")))
 
-// From now on there are so many GPUs. Once in a process.
+// From now on there are so many GPUs; the first is current, nothing has failed.
 FOR_CHECKS void simulate(int devices) {
-    machine().devices = devices;
+    Machine &m = machine();
+    m.devices = devices;
+    m.current = 0;
+    m.last = cudaSuccess;
 }
 
 // The next call that the journal gives this name fails.

@@ -32,7 +32,7 @@ static int allocate(Array *array, size_t bytes) {
     const OnDevice device(array->dl.device.device_id);
     if (device.error != cudaSuccess) return cuda_failed("cudaSetDevice", device.error);
     if (cudaMalloc(&array->memory, bytes) != cudaSuccess) {
-        cudaGetLastError();  // the error is told here; it must not be found by the next launch of somebody else
+        cudaGetLastError();  // told here, it must not be found by the next launch
         array->memory = nullptr;
         PyErr_Format(PyExc_MemoryError, "no %zu bytes on device %d", bytes, (int)array->dl.device.device_id);
         return -1;
@@ -184,9 +184,10 @@ static PyObject *ask(PyObject *source, cudaStream_t stream) {
     // @gap
     PyObject *place = PyObject_CallMethod(source, "__dlpack_device__", nullptr);
     int type = 0, id = 0;
-    const bool known = place != nullptr && PyArg_ParseTuple(place, "ii", &type, &id);
-    Py_XDECREF(place);
-    if (!known) return nullptr;
+    if (place == nullptr) return nullptr;
+    const bool known = PyTuple_Check(place) && PyArg_ParseTuple(place, "ii", &type, &id);
+    Py_DECREF(place);
+    if (!known) return PyErr_Occurred() ? nullptr : PyErr_Format(PyExc_TypeError, "a device is a pair of numbers");
     if (type != kDLCUDA) return PyErr_Format(PyExc_BufferError, "the memory is on a device of type %d", type);
     const auto number = stream == nullptr ? 1 : reinterpret_cast<long long>(stream);  // 0 must not be said
     PyObject *method = PyObject_GetAttrString(source, "__dlpack__");
