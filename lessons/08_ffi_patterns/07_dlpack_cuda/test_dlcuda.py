@@ -110,14 +110,18 @@ def machine(built, artifact):
     return Machine(artifact.path)
 
 
-@pytest.fixture
-def lender(artifact):
+def lender_of(artifact):
     """The C library that makes loans, counts how often they are ended, and ends those of others."""
     library = ctypes.CDLL(artifact.extra["lender"])
     addresses = (ctypes.cast(f, ctypes.c_void_p) for f in (python.PyCapsule_IsValid, python.PyCapsule_GetPointer))
     library.lender_python(*addresses)
     library.lender_give_back.argtypes = (ctypes.c_void_p, ctypes.c_int)
     return library
+
+
+@pytest.fixture
+def lender(artifact):
+    return lender_of(artifact)
 
 
 class Loan:
@@ -296,7 +300,7 @@ def test_a_kernel_runs_on_the_device_of_its_memory(built, machine, lender):
         assert machine.current == 0, f"device 0 was current before affine_, and now it is {machine.current}"
 
 
-@pytest.mark.finds("cuda-stream", at="affine_launch(")
+@pytest.mark.finds("cuda-stream", at='extern "C" cudaError_t affine_launch(')
 def test_a_kernel_runs_on_the_stream_of_the_caller(built, machine):
     array = built.empty((1000,))
     for stream in (0, LEGACY, PER_THREAD, SIDE):
@@ -307,7 +311,7 @@ def test_a_kernel_runs_on_the_stream_of_the_caller(built, machine):
         assert got == [("launch", stream or LEGACY)], f"affine_(2, 1, stream={stream:#x}): {got}, want a launch there"
 
 
-@pytest.mark.finds("layout", at="affine_launch(")
+@pytest.mark.finds("layout", at='extern "C" cudaError_t affine_launch(')
 def test_no_element_is_no_launch(built, machine, lender):
     for shape in ((0,), (3, 0, 2)):
         built.from_dlpack(Loan(lender, shape, data=None)).affine_(2.0, 1.0)
@@ -315,19 +319,18 @@ def test_no_element_is_no_launch(built, machine, lender):
         assert not calls, f"shape {shape}: {calls}, want no launch"
 
 
-@pytest.mark.finds("layout", at="affine_launch(")
+@pytest.mark.finds("layout", at='extern "C" cudaError_t affine_launch(')
 @settings(max_examples=40, deadline=None, database=None)
 @given(count=st.integers(1, 1 << 34))
 def test_a_grid_is_never_more_than_a_gpu_takes(built, artifact, count):
     machine = Machine(artifact.path)
-    loan = ctypes.CDLL(artifact.extra["lender"])
-    built.from_dlpack(Loan(loan, (count,), deleter=False)).affine_(2.0, 1.0)
+    built.from_dlpack(Loan(lender_of(artifact), (count,), deleter=False)).affine_(2.0, 1.0)
     launches = machine.calls("launch", "invalid-launch")
     assert [call[0] for call in launches] == ["launch"], f"{count:,} elements: {launches}"
     assert launches[0][3] <= 2**31 * 1024, f"{count:,} elements: {launches[0][3]:,} threads"
 
 
-@pytest.mark.finds("error-path", at="affine_launch(")
+@pytest.mark.finds("error-path", at='extern "C" cudaError_t affine_launch(')
 def test_a_launch_that_fails_is_told(built, machine):
     array = built.empty((1000,))
     machine.fail("launch")
@@ -435,6 +438,20 @@ def test_every_field_of_a_loan_is_right(built, machine, version):
         assert (tensor.ndim, sizes) == (len(shape), (shape, dense(shape))), f"{what}: {tensor.ndim} sizes, {sizes}"
         first = (tensor.data or 0) + tensor.byte_offset
         assert first == array.view()[0], f"{what}: data + byte_offset is {first:#x}, want {array.view()[0]:#x}"
+
+
+KEPT = []  # what would take the process along when it goes
+
+
+@pytest.mark.finds("lifetime", at="static PyObject *lend(")
+@pytest.mark.parametrize("version", [(1, 0), None])
+def test_a_loan_keeps_its_memory(built, machine, version):
+    array = built.empty((100,))
+    KEPT.append(array.__dlpack__(max_version=version))
+    del array
+    gc.collect()
+    assert machine.allocated >= 400, "the array went, a capsule with a loan of it is there, and the memory was freed"
+    assert not machine.calls("free", "bad-free"), "the array went, a loan of it is there, and the memory was freed"
 
 
 @pytest.mark.finds("memory-leak", at="static void end_capsule(")
@@ -554,9 +571,8 @@ def test_what_is_no_lender_is_refused(built, machine):
 )
 def test_any_loan_is_borrowed_and_lent_on(built, artifact, shape, steps, offset, device, is_dense):
     Machine(artifact.path)
-    library = ctypes.CDLL(artifact.extra["lender"])
     strides = dense(shape) if is_dense else tuple(steps[: len(shape)])
-    loan = Loan(library, tuple(shape), strides, deleter=False, byte_offset=offset * 4, device=(2, device))
+    loan = Loan(lender_of(artifact), tuple(shape), strides, deleter=False, byte_offset=offset * 4, device=(2, device))
     if is_dense:
         loan.loan.tensor.strides = None
     array = built.from_dlpack(loan)
@@ -807,7 +823,7 @@ def test_device_memory_is_free_again(built, gpu):
 
 
 @pytest.mark.gpu
-@pytest.mark.finds("cuda-stream", at="affine_launch(")
+@pytest.mark.finds("cuda-stream", at='extern "C" cudaError_t affine_launch(')
 def test_a_kernel_waits_for_what_is_queued_on_its_stream(built, gpu, rng):
     gpu.stream(lambda x: borrowed_affine(built, x, 2.0, 3.0), whole_numbers(rng, 300, 7))
 
