@@ -137,6 +137,7 @@ class Loan:
     ):
         self.kept.append(self)
         self.name, self.asked, self.place = name, [], described.pop("place", None)
+        self.machine, self.found = described.pop("machine", None), None
         strides = dense(shape) if strides is None else strides
         self.sizes = [(ctypes.c_int64 * 40)(*values) for values in (shape, strides)]
         tensor = DLTensor(FAR, CUDA, len(shape), *FLOAT32, *(ctypes.cast(s, INT64S) for s in self.sizes))
@@ -169,6 +170,7 @@ class Loan:
 
     def __dlpack__(self, **asked):
         self.asked.append(asked)
+        self.found = self.machine.current if self.machine else None
         return self.capsule if self.capsule is not None else self.make()
 
 
@@ -341,9 +343,10 @@ def test_a_launch_that_fails_is_told(built, machine):
 
 @pytest.mark.finds("error-path", at="static int affine(Array")
 def test_a_device_that_isnt_there_is_told(built, machine, lender):
-    array = built.from_dlpack(Loan(lender, device=(2, 5)))
-    raises((RuntimeError,), lambda: array.affine_(2.0, 1.0), "affine_ on device 5 of 2")
+    loan = Loan(lender, device=(2, 5))
+    raises((RuntimeError,), lambda: built.from_dlpack(loan).affine_(2.0, 1.0), "affine_ on device 5 of 2")
     assert not machine.calls("launch"), "device 5 of 2: a kernel was launched all the same, on another one"
+    built.empty((4,)).affine_(2.0, 1.0)
     assert machine.current == 0, f"after errors device {machine.current} is current, want 0"
 
 
@@ -523,6 +526,16 @@ def test_other_devices_are_refused_before_a_loan_is_made(built, machine, lender)
         raises((BufferError,), lambda loan=loan: built.from_dlpack(loan), f"memory on device {place}")
         assert not loan.asked, f"memory on device {place}: __dlpack__ was called, and the device was known before"
     raises((BufferError,), lambda: built.from_dlpack(np.ones(3, np.float32)), "a NumPy array")
+
+
+@pytest.mark.finds("wrong-result", at="static PyObject *ask(")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lender_is_asked_on_its_device(built, machine, lender, kind):
+    for device in (1, 0):
+        loan = KINDS[kind](lender, device=(2, device), machine=machine)
+        built.from_dlpack(loan, SIDE)
+        assert loan.found == device, f"memory on device {device}: __dlpack__ runs while device {loan.found} is current"
+        assert machine.current == 0, f"device 0 was current before from_dlpack, now it is {machine.current}"
 
 
 class Broken:
@@ -859,7 +872,7 @@ def test_torch_waits_for_our_work(built):
 
     side = torch.cuda.Stream()
     array = built.empty((1000,)).affine_(0.0, 1.0)
-    torch.from_dlpack(array).add_(1)  # what is loaded once, is loaded now
+    torch.from_dlpack(array).add_(1).clone()  # what is loaded once, is loaded now
     torch.cuda.synchronize()
     with torch.cuda.stream(side):
         torch.cuda._sleep(400_000_000)  # about 0.2 s

@@ -179,7 +179,7 @@ static PyObject *lend(Array *array, bool versioned) {
 // ---- The borrower ----
 
 // The capsule of `source`, whose memory work on `stream` may then touch. BufferError, and no loan, for what isn't on a
-// GPU of ours. Lenders of old know no max_version, and call that a TypeError.
+// GPU of ours. The lender is asked while its device is current. Lenders of old know no max_version, and call that a TypeError.
 static PyObject *ask(PyObject *source, cudaStream_t stream) {
     // @gap
     PyObject *place = PyObject_CallMethod(source, "__dlpack_device__", nullptr);
@@ -189,6 +189,11 @@ static PyObject *ask(PyObject *source, cudaStream_t stream) {
     Py_DECREF(place);
     if (!known) return PyErr_Occurred() ? nullptr : PyErr_Format(PyExc_TypeError, "a device is a pair of numbers");
     if (type != kDLCUDA) return PyErr_Format(PyExc_BufferError, "the memory is on a device of type %d", type);
+    const OnDevice device(id);  // PyTorch lends only what lies on the current device
+    if (device.error != cudaSuccess) {
+        cuda_failed("cudaSetDevice", device.error);
+        return nullptr;
+    }
     const auto number = stream == nullptr ? 1 : reinterpret_cast<long long>(stream);  // 0 must not be said
     PyObject *method = PyObject_GetAttrString(source, "__dlpack__");
     PyObject *none = PyTuple_New(0);

@@ -173,6 +173,8 @@ static PyObject *ask(PyObject *source, cudaStream_t stream) {
     Py_DECREF(place);
     if (!known) return PyErr_Occurred() ? nullptr : PyErr_Format(PyExc_TypeError, "a device is a pair of numbers");
     if (type != kDLCUDA) return PyErr_Format(PyExc_BufferError, "the memory is on a device of type %d", type);
+    const int before = enter(id);
+    if (before < 0) return nullptr;
     const auto number = stream == nullptr ? 1 : reinterpret_cast<long long>(stream);  // 0 must not be said
     PyObject *method = PyObject_GetAttrString(source, "__dlpack__");
     PyObject *none = PyTuple_New(0);
@@ -185,6 +187,7 @@ static PyObject *ask(PyObject *source, cudaStream_t stream) {
     Py_XDECREF(keywords);
     Py_XDECREF(none);
     Py_XDECREF(method);
+    cudaSetDevice(before);
     return capsule;
 }
 
