@@ -9,13 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 OTHERS = (ArithmeticError, BufferError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 NEW, OLD = b"dltensor_versioned", b"dltensor"
 CUDA = (2, 0)
 FLOAT32 = (2, 32, 1)
+SHARED = [HealthCheck.function_scoped_fixture]  # one machine for all examples: each looks at its own calls
 FAR = 0x7F12_3400_0000  # an address that no memory of this process has: who reads it on the CPU ends there
 LEGACY, PER_THREAD, SIDE, OTHER = 1, 2, 0x5500_1000, 0x5500_2000
 
@@ -85,6 +86,7 @@ class Machine:
         self.library.journal.restype = ctypes.c_char_p
         self.library.allocated.restype = ctypes.c_size_t
         self.library.simulate(2)
+        self.before = self.library.allocated()
         self.calls()
 
     def calls(self, *names):
@@ -98,7 +100,7 @@ class Machine:
 
     @property
     def allocated(self):
-        return self.library.allocated()
+        return self.library.allocated() - self.before
 
     @property
     def current(self):
@@ -107,21 +109,19 @@ class Machine:
 
 @pytest.fixture
 def machine(built, artifact):
-    return Machine(artifact.path)
+    machine = Machine(artifact.path)
+    yield machine
+    machine.library.simulate(0)
 
 
-def lender_of(artifact):
+@pytest.fixture
+def lender(artifact):
     """The C library that makes loans, counts how often they are ended, and ends those of others."""
     library = ctypes.CDLL(artifact.extra["lender"])
     addresses = (ctypes.cast(f, ctypes.c_void_p) for f in (python.PyCapsule_IsValid, python.PyCapsule_GetPointer))
     library.lender_python(*addresses)
     library.lender_give_back.argtypes = (ctypes.c_void_p, ctypes.c_int)
     return library
-
-
-@pytest.fixture
-def lender(artifact):
-    return lender_of(artifact)
 
 
 class Loan:
@@ -322,11 +322,11 @@ def test_no_element_is_no_launch(built, machine, lender):
 
 
 @pytest.mark.finds("layout", at='extern "C" cudaError_t affine_launch(')
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=SHARED)
 @given(count=st.integers(1, 1 << 34))
-def test_a_grid_is_never_more_than_a_gpu_takes(built, artifact, count):
-    machine = Machine(artifact.path)
-    built.from_dlpack(Loan(lender_of(artifact), (count,), deleter=False)).affine_(2.0, 1.0)
+def test_a_grid_is_never_more_than_a_gpu_takes(built, machine, lender, count):
+    machine.calls()
+    built.from_dlpack(Loan(lender, (count,), deleter=False)).affine_(2.0, 1.0)
     launches = machine.calls("launch", "invalid-launch")
     assert [call[0] for call in launches] == ["launch"], f"{count:,} elements: {launches}"
     assert launches[0][3] <= 2**31 * 1024, f"{count:,} elements: {launches[0][3]:,} threads"
@@ -574,7 +574,7 @@ def test_what_is_no_lender_is_refused(built, machine):
 
 
 @pytest.mark.finds("layout", at="static int describe(Array")
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=SHARED)
 @given(
     shape=st.lists(st.integers(1, 9), max_size=8),
     steps=st.lists(st.integers(-3, 99), min_size=8, max_size=8),
@@ -582,10 +582,9 @@ def test_what_is_no_lender_is_refused(built, machine):
     device=st.integers(0, 1),
     is_dense=st.booleans(),
 )
-def test_any_loan_is_borrowed_and_lent_on(built, artifact, shape, steps, offset, device, is_dense):
-    Machine(artifact.path)
+def test_any_loan_is_borrowed_and_lent_on(built, machine, lender, shape, steps, offset, device, is_dense):
     strides = dense(shape) if is_dense else tuple(steps[: len(shape)])
-    loan = Loan(lender_of(artifact), tuple(shape), strides, deleter=False, byte_offset=offset * 4, device=(2, device))
+    loan = Loan(lender, tuple(shape), strides, deleter=False, byte_offset=offset * 4, device=(2, device))
     if is_dense:
         loan.loan.tensor.strides = None
     array = built.from_dlpack(loan)

@@ -16,7 +16,7 @@ struct View {
     int64_t strides[MAX_DIMS];  // distances in elements; may be negative
 };
 
-// x = scale * x + shift for each element, in place, on `stream` of the current device. Where scale is 0, x isn't read, as
-// BLAS does with beta: memory that was never filled may hold NaN. Returns right after the launch: cudaSuccess, or why
-// the launch failed. Nothing to do is a success.
+// x = scale * x + shift for each element, in place, on `stream` of the current device. Where scale is 0, x isn't read,
+// as BLAS does with beta: memory that was never filled may hold NaN. Returns right after the launch: cudaSuccess, or
+// why the launch failed. Nothing to do is a success.
 extern "C" cudaError_t affine_launch(const View *view, float scale, float shift, cudaStream_t stream);

@@ -1,6 +1,6 @@
-// Given, and nothing to change: where the CUDA calls of dl.cpp and affine.cu arrive. Each goes on to the CUDA runtime; when
-// a check has called simulate(), it goes to a simulated machine of several GPUs instead. That one runs no kernel; it
-// knows which memory is allocated, hands out addresses that the CPU can't read, and writes down every call.
+// Given, and nothing to change: where the CUDA calls of dl.cpp and affine.cu arrive. Each goes on to the CUDA runtime;
+// when a check has called simulate(), it goes to a simulated machine of several GPUs instead. That one runs no kernel;
+// it knows which memory is allocated, hands out addresses that the CPU can't read, and writes down every call.
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-// dlcuda: device memory lent to other frameworks and borrowed from them through DLPack, without a copy, in stream order.
+// dlcuda: device memory, lent and borrowed through DLPack, without a copy and in the order of streams.
 #include "array.h"
 
 // ---- The GPU ----
@@ -178,8 +178,8 @@ static PyObject *lend(Array *array, bool versioned) {
 
 // ---- The borrower ----
 
-// The capsule of `source`, whose memory work on `stream` may then touch. BufferError, and no loan, for what isn't on a
-// GPU of ours. The lender is asked while its device is current. Lenders of old know no max_version, and call that a TypeError.
+// The capsule of `source`, whose memory work on `stream` may then touch. BufferError, and no loan, for what isn't CUDA.
+// The lender is asked while its device is current. Lenders of old know no max_version, and call that a TypeError.
 static PyObject *ask(PyObject *source, cudaStream_t stream) {
     // @gap
     PyObject *place = PyObject_CallMethod(source, "__dlpack_device__", nullptr);
@@ -190,10 +190,7 @@ static PyObject *ask(PyObject *source, cudaStream_t stream) {
     if (!known) return PyErr_Occurred() ? nullptr : PyErr_Format(PyExc_TypeError, "a device is a pair of numbers");
     if (type != kDLCUDA) return PyErr_Format(PyExc_BufferError, "the memory is on a device of type %d", type);
     const OnDevice device(id);  // PyTorch lends only what lies on the current device
-    if (device.error != cudaSuccess) {
-        cuda_failed("cudaSetDevice", device.error);
-        return nullptr;
-    }
+    if (device.error != cudaSuccess && cuda_failed("cudaSetDevice", device.error)) return nullptr;
     const auto number = stream == nullptr ? 1 : reinterpret_cast<long long>(stream);  // 0 must not be said
     PyObject *method = PyObject_GetAttrString(source, "__dlpack__");
     PyObject *none = PyTuple_New(0);

@@ -1,5 +1,5 @@
-// DLPack 1.0: the structures that one framework fills in and another reads. Given; the same as in ffi-dlpack. The fields,
-// their order and their values are the standard's (github.com/dmlc/dlpack, dlpack.h); the words are ours.
+// DLPack 1.0: the structures that one framework fills in and another reads. Given; the same as in ffi-dlpack. The
+// fields, their order and their values are the standard's (github.com/dmlc/dlpack, dlpack.h); the words are ours.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 constexpr uint32_t DLPACK_MAJOR_VERSION = 1, DLPACK_MINOR_VERSION = 0;
 constexpr uint64_t DLPACK_FLAG_BITMASK_READ_ONLY = 1;
 
-// Where memory lies. Only the second is meant here: kernels can read pinned and managed memory too, but other rules hold.
+// Where memory lies. Only the second is meant here: kernels read pinned and managed memory too, but other rules hold.
 enum : int32_t { kDLCPU = 1, kDLCUDA = 2, kDLCUDAHost = 3, kDLROCM = 10, kDLCUDAManaged = 13 };
 enum : uint8_t { kDLInt = 0, kDLUInt = 1, kDLFloat = 2, kDLBfloat = 4 };
 
