@@ -12,7 +12,7 @@ from tutor.toolchains import programs
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, WarmTask
 from tutor.toolchains.compilers import PLAIN_ENV, compiler
 from tutor.toolchains.diagnose_cc import compiler_findings
-from tutor.toolchains.packages import extension_suffix
+from tutor.toolchains.packages import extension_suffix, python_include
 from tutor.toolchains.recipe import Recipe, build_plan, compiled_sources, header_task, source_text
 from tutor.toolchains.torch import STABLE, TorchToolchain, header_of, torch_folder, torch_recipe, torch_standard
 
@@ -54,7 +54,7 @@ def runtime_library(nvcc: str) -> Path:
 
 
 class CudaToolchain:
-    """Compiles for one architecture, with or without a GPU here."""
+    """Makes an operator library or an extension module, for one architecture, with or without a GPU here."""
 
     name: ToolchainName = "cuda"
 
@@ -85,7 +85,8 @@ class CudaToolchain:
         commands = tuple(_nvcc(nvcc.path, request, name, target) for name, target in objects.items())
         recipe = _recipe(request, nvcc.path)
         recipe = replace(recipe, objects=tuple(objects.values()), versions=(*recipe.versions, str(nvcc.version)))
-        plan = build_plan(torch_standard(request), recipe, "torch")
+        kind = "extension" if _is_module(source_text(request)) else "torch"
+        plan = build_plan(torch_standard(request), recipe, kind)
         # build_plan puts host objects in one stage and the link in the last; the kernels go beside the objects.
         if len(plan.stages) > 1:
             first = (*commands, *plan.stages[-2])
@@ -120,11 +121,21 @@ def _nvcc(nvcc: str, request: BuildRequest, name: str, target: str) -> Command:
     return Command(argv, request.source, f"nvcc {name}", PLAIN_ENV)
 
 
+def _is_module(text: str) -> bool:
+    """A module that Python imports, no operator library: by pybind11, or by the C API alone."""
+    return "PYBIND11_MODULE" in text or "PyInit_" in text
+
+
 def _recipe(request: BuildRequest, nvcc: str) -> Recipe:
     exercise = request.exercise
     text = source_text(request)
-    output = exercise.module + (extension_suffix() if "PYBIND11_MODULE" in text else ".so")
-    return _cuda_words(torch_recipe(output, compiled_sources(exercise), header_of(text), exercise.module), nvcc)
+    python = _is_module(text)
+    output = exercise.module + (extension_suffix() if python else ".so")
+    recipe = torch_recipe(output, compiled_sources(exercise), header_of(text), exercise.module)
+    if python:
+        # Its Python symbols come from the interpreter that imports it.
+        recipe = replace(recipe, includes=(*recipe.includes, python_include()), defs=False)
+    return _cuda_words(recipe, nvcc)
 
 
 def _cuda_words(recipe: Recipe, nvcc: str) -> Recipe:

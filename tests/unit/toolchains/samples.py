@@ -126,6 +126,13 @@ void launch_scale(float *x, float by, int n) {
 }
 """
 
+CUDA_MODULE = """#include <Python.h>
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "seven", "scale by the C API", -1};
+PyMODINIT_FUNC PyInit_seven() {
+    return PyModule_Create(&module);
+}
+"""
+
 CUDA_BINDING = """#include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/tensor.h>
 

@@ -177,6 +177,15 @@ def test_cuda_compiles_without_a_gpu(tmp_path: Path) -> None:
     assert load(built.artifact, "print(built.scale_.default._schema.name)") == "six::scale_"
 
 
+def test_cuda_builds_a_module_that_python_imports(tmp_path: Path) -> None:
+    skip_unless_ready("cuda")
+    given = {"module.cpp": s.CUDA_MODULE}
+    built = build(make_request(tmp_path, "cuda", "seven", {"scale.cu": s.CUDA_KERNEL}, given))
+    assert built.code == 0, built.output
+    assert built.artifact.kind == "extension"
+    assert load(built.artifact, "print(built.__doc__)") == "scale by the C API"
+
+
 def test_cuda_error_names_the_kernels_line(tmp_path: Path) -> None:
     skip_unless_ready("cuda")
     wrong = s.swapped(s.CUDA_KERNEL, "x[i] *= by", "x[j] *= by")
