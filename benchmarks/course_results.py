@@ -35,7 +35,7 @@ from tutor.core.protocol import Artifact
 from tutor.core.verdict import BenchResult, Outcome, Verdict
 from tutor.engine import snapshot
 from tutor.engine.pipeline import Job
-from tutor.engine.prepare import Preparer
+from tutor.engine.verify import prepare
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 from tutor.toolchains.compilers import compiler
@@ -79,7 +79,7 @@ async def run(course: Course, chosen: Sequence[Exercise], rounds: int) -> Result
     started, rows, extra = time.monotonic(), [], []
     load_before = os.getloadavg()[0]
     async with Workbench(Home.locate(), lambda event: None) as workbench:
-        await _headers(course)
+        await prepare(course, chosen)  # no build of a header may run beside a benchmark
         for exercise in (one for one in chosen if one.bench):
             print(f"{exercise.id} ...", end=" ", file=sys.stderr, flush=True)
             taken = snapshot.of(solution_files(exercise))
@@ -105,16 +105,6 @@ async def _verdicts(workbench: Workbench, exercise: Exercise, taken: snapshot.Sn
         if len(verdicts[-1].bench) < len(exercise.bench):
             break
     return verdicts
-
-
-async def _headers(course: Course) -> None:
-    """Precompiled headers and shared modules first: no build may run beside a benchmark."""
-    preparer = Preparer(course, lambda event: None)
-    preparer.start()
-    try:
-        await preparer.done()
-    finally:
-        await preparer.close()
 
 
 def rows_of(exercise: Exercise, verdicts: Sequence[Verdict]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from tutor.toolchains.sanitizers import BY_NAME, Choice, Sanitizer, choices
 
 # An instrumented call takes two to twenty times as long, and freed memory is kept for a while.
 SLOWER, LARGER = 6.0, 3
+# A check under compute-sanitizer spends most of its time in making a CUDA context, on one core.
+_KERNEL_JOBS = max(1, min(4, (os.cpu_count() or 2) // 2))
 
 
 class SecondWave:
@@ -88,7 +91,7 @@ class SecondWave:
             raise TutorError(f"the instrumented build fails: {built.findings[0].message}")
         prefix = sanitizer.prefix(Path(self._logs.name, f"{sanitizer.name}.log"))
         zygote = self._zygotes.instrumented(sanitizer.name, prefix, exercise.flavour)
-        return await _findings(zygote, exercise, built.artifact)
+        return await _findings(zygote, exercise, built.artifact, _KERNEL_JOBS if sanitizer.kernels else 1)
 
 
 async def judged(wave: SecondWave, record: Record, job: Job, verdict: Verdict, before: ExerciseProgress) -> Verdict:
@@ -101,11 +104,11 @@ async def judged(wave: SecondWave, record: Record, job: Job, verdict: Verdict, b
     return now
 
 
-async def _findings(zygote: Zygote, exercise: Exercise, artifact: p.Artifact) -> tuple[Finding, ...]:
+async def _findings(zygote: Zygote, exercise: Exercise, artifact: p.Artifact, jobs: int) -> tuple[Finding, ...]:
     """What the checks' output holds of reports; whether they pass without the probe says nothing."""
     limits = p.Limits(exercise.time_limit * SLOWER, exercise.memory_limit_mb * LARGER << 20)
     folder = str(exercise.folder.absolute())
-    message = p.Check(zygote.next_id(), exercise.id, folder, artifact, limits, jobs=1)
+    message = p.Check(zygote.next_id(), exercise.id, folder, artifact, limits, jobs=jobs)
     found: dict[Finding, None] = {}
     async with aclosing(zygote.request(message)) as replies:
         async for reply in replies:

@@ -73,7 +73,7 @@ async def verify(
     chosen = [exercise for exercise in course.exercises if not ids or exercise.id in ids]
     tasks = [task for exercise in chosen for task in _tasks(exercise)]
     async with Workbench(home or Home.locate(), lambda event: None, launcher) as workbench:
-        await _prepare(course, chosen)
+        await prepare(course, chosen)
         for flavour in dict.fromkeys(exercise.flavour for exercise in chosen):
             with suppress(TutorError):  # whoever needs it meets the error again, and reports it
                 await workbench.zygotes.of(flavour).start()
@@ -95,7 +95,7 @@ def _tasks(exercise: Exercise) -> list[_Task]:
     return [_Task(exercise, "folder"), _Task(exercise, "starter"), _Task(exercise, "solution"), *styles, *faults]
 
 
-async def _prepare(course: Course, chosen: Sequence[Exercise]) -> None:
+async def prepare(course: Course, chosen: Sequence[Exercise]) -> None:
     """Headers and shared modules first: a dozen builds of one exercise cost less than without them."""
     for exercise in chosen:
         with suppress(TutorError):  # planning a build is what asks for a header that few exercises use
