@@ -13,7 +13,7 @@ from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command
 from tutor.toolchains.compilers import PLAIN_ENV, compiler
 from tutor.toolchains.diagnose_cc import compiler_findings
 from tutor.toolchains.packages import extension_suffix, python_include
-from tutor.toolchains.recipe import Recipe, build_plan, compiled_sources, header_task, source_text
+from tutor.toolchains.recipe import ArtifactKind, Recipe, build_plan, compiled_sources, header_task, source_text
 from tutor.toolchains.torch import STABLE, TorchToolchain, header_of, torch_folder, torch_recipe, torch_standard
 
 DEFAULT_ARCHITECTURE = "sm_90"
@@ -85,7 +85,7 @@ class CudaToolchain:
         commands = tuple(_nvcc(nvcc.path, request, name, target) for name, target in objects.items())
         recipe = _recipe(request, nvcc.path)
         recipe = replace(recipe, objects=tuple(objects.values()), versions=(*recipe.versions, str(nvcc.version)))
-        kind = "extension" if _is_module(source_text(request)) else "torch"
+        kind: ArtifactKind = "extension" if _is_module(source_text(request)) else "torch"
         plan = build_plan(torch_standard(request), recipe, kind)
         # build_plan puts host objects in one stage and the link in the last; the kernels go beside the objects.
         if len(plan.stages) > 1:
