@@ -1,4 +1,4 @@
-// dlcuda: device memory lent to other frameworks and borrowed from them through DLPack, without a copy, in stream order.
+// dlcuda: both forms of a loan in one block of memory, each with a shape of its own.
 #include "array.h"
 
 // ---- The GPU ----
