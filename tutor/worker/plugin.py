@@ -50,10 +50,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def gpu_problem() -> str:
     """Why no CUDA device can be used here; empty when one can."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return "CUDA_VISIBLE_DEVICES hides every GPU"
     if not os.path.exists("/dev/nvidiactl"):
         return "no NVIDIA GPU on this machine"
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
     try:
         import torch
     except ImportError:
