@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import cached_property
 from pathlib import Path
 
 from tutor.core import events as e
@@ -18,7 +19,7 @@ from tutor.core.finding import Finding
 from tutor.core.progress import ExerciseProgress
 from tutor.core.verdict import Verdict
 from tutor.engine.builder import Builder
-from tutor.engine.pipeline import Job
+from tutor.engine.pipeline import GPU_JOBS, Job
 from tutor.engine.quiet import Quiet
 from tutor.engine.record import Record
 from tutor.engine.snapshot import Snapshot
@@ -28,7 +29,7 @@ from tutor.toolchains.sanitizers import BY_NAME, Choice, Sanitizer, choices
 # An instrumented call takes two to twenty times as long, and freed memory is kept for a while.
 SLOWER, LARGER = 6.0, 3
 # A check under compute-sanitizer spends most of its time in making a CUDA context, on one core.
-_KERNEL_JOBS = max(1, min(4, (os.cpu_count() or 2) // 2))
+_KERNEL_JOBS = max(1, min(GPU_JOBS, (os.cpu_count() or 2) // 2))
 
 
 class SecondWave:
@@ -36,7 +37,11 @@ class SecondWave:
 
     def __init__(self, builder: Builder, zygotes: Zygotes, quiet: Quiet, emit: Callable[[e.Event], None]) -> None:
         self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
-        self._logs = tempfile.TemporaryDirectory(prefix="mltutor-sanitizer-", ignore_cleanup_errors=True)
+
+    @cached_property
+    def _logs(self) -> tempfile.TemporaryDirectory[str]:
+        """Where compute-sanitizer writes; made with the first look, not when the app starts."""
+        return tempfile.TemporaryDirectory(prefix="mltutor-sanitizer-", ignore_cleanup_errors=True)
 
     async def examine(
         self,

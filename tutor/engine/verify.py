@@ -161,7 +161,7 @@ class _Prover:
         return _row(verdict, lambda: fault_problem(fault, line, verdict))
 
     async def _examined(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
-        """A measured run, and AddressSanitizer with UBSan, which must be silent on a solution as well."""
+        """A measured run, and the sanitizers of PROVEN, which must be silent on a solution as well."""
         verdict = await self._measure(exercise, files)
         if not verdict.passed:
             return verdict

@@ -83,9 +83,10 @@ class CudaToolchain:
         kernels = [n for n in (*exercise.files, *exercise.given) if n.endswith(".cu")]
         objects = {name: str(request.out / f"{Path(name).name}.o") for name in kernels}
         commands = tuple(_nvcc(nvcc.path, request, name, target) for name, target in objects.items())
-        recipe = _recipe(request, nvcc.path)
+        text = source_text(request)
+        recipe = _recipe(request, nvcc.path, text)
         recipe = replace(recipe, objects=tuple(objects.values()), versions=(*recipe.versions, str(nvcc.version)))
-        kind: ArtifactKind = "extension" if _is_module(source_text(request)) else "torch"
+        kind: ArtifactKind = "extension" if _is_module(text) else "torch"
         plan = build_plan(torch_standard(request), recipe, kind)
         # build_plan puts host objects in one stage and the link in the last; the kernels go beside the objects.
         if len(plan.stages) > 1:
@@ -126,9 +127,8 @@ def _is_module(text: str) -> bool:
     return "PYBIND11_MODULE" in text or "PyInit_" in text
 
 
-def _recipe(request: BuildRequest, nvcc: str) -> Recipe:
+def _recipe(request: BuildRequest, nvcc: str, text: str) -> Recipe:
     exercise = request.exercise
-    text = source_text(request)
     python = _is_module(text)
     output = exercise.module + (extension_suffix() if python else ".so")
     recipe = torch_recipe(output, compiled_sources(exercise), header_of(text), exercise.module)

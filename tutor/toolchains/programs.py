@@ -150,8 +150,9 @@ def nvcc() -> Program:
 @cache
 def compute_sanitizer() -> Program:
     """NVIDIA's checker of kernels: beside nvcc, on PATH, or from the PyPI wheel."""
-    homes = [str(Path(path).parents[1]) for path in (nvcc().path,) if path]
-    paths = [_executable(f"{home}/bin/compute-sanitizer") for home in (*homes, *map(str, cuda_wheels()))]
+    beside = nvcc().path
+    homes = [*([Path(beside).parents[1]] if beside else []), *cuda_wheels()]
+    paths = [_executable(str(home / "bin" / "compute-sanitizer")) for home in homes]
     return _first_usable("compute-sanitizer", [*paths, shutil.which("compute-sanitizer")], lambda p: True)
 
 

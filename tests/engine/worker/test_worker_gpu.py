@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worker_harness import Outcome, ZygoteClient, outcome
+from worker_harness import Outcome, outcome_of_checks
 
-from tutor.core import protocol
 from tutor.core.verdict import Outcome as Verdict
 from tutor.worker.plugin import gpu_problem
 
@@ -55,19 +52,11 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     problem = gpu_problem()
     if problem:
         pytest.skip(problem)
-    root = tmp_path_factory.mktemp("gpu")
-    client = ZygoteClient("cuda", root / "errors.txt")
-    (root / "test_calls.py").write_text(textwrap.dedent(CHECKS))
-    artifact = protocol.Artifact("python", PLANTED.stem, sys_path=(str(PLANTED.parent),), sources={})
-    request = protocol.Check(client.run_id(), "t", str(root), artifact, protocol.Limits(seconds=60))
-    try:
-        yield outcome(client.finish(request, 240))
-    finally:
-        client.close()
+    return outcome_of_checks("cuda", PLANTED, CHECKS, tmp_path_factory.mktemp("gpu"))
 
 
 @pytest.mark.parametrize("name", SAID)

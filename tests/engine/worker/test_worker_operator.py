@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worker_harness import Outcome, ZygoteClient, outcome
+from worker_harness import Outcome, outcome_of_checks
 
-from tutor.core import protocol
 from tutor.core.verdict import Outcome as Verdict
 
 pytestmark = pytest.mark.slow
@@ -89,23 +87,9 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     pytest.importorskip("torch")
-    root = tmp_path_factory.mktemp("operators")
-    client = ZygoteClient("torch", root / "errors.txt")
-    (root / "test_operators.py").write_text(_dedented(CHECKS))
-    artifact = protocol.Artifact("python", PLANTED.stem, sys_path=(str(PLANTED.parent),), sources={})
-    request = protocol.Check(client.run_id(), "t", str(root), artifact, protocol.Limits(seconds=60))
-    try:
-        yield outcome(client.finish(request, 240))
-    finally:
-        client.close()
-
-
-def _dedented(text: str) -> str:
-    import textwrap
-
-    return textwrap.dedent(text)
+    return outcome_of_checks("torch", PLANTED, CHECKS, tmp_path_factory.mktemp("operators"))
 
 
 @pytest.mark.parametrize("name", SAID)

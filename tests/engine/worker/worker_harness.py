@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -103,6 +104,18 @@ class Outcome:
 
     def codes(self, name: str) -> list[str]:
         return [finding.code for finding in self.results[name].findings]
+
+
+def outcome_of_checks(flavour: str, planted: Path, checks: str, root: Path) -> Outcome:
+    """What became of `checks`, written to a file in `root`, on the Python module `planted`; a zygote of its own."""
+    client = ZygoteClient(flavour, root / "errors.txt")
+    (root / "test_planted.py").write_text(textwrap.dedent(checks))
+    artifact = protocol.Artifact("python", planted.stem, sys_path=(str(planted.parent),), sources={})
+    request = protocol.Check(client.run_id(), "t", str(root), artifact, protocol.Limits(seconds=60))
+    try:
+        return outcome(client.finish(request, 240))
+    finally:
+        client.close()
 
 
 def outcome(replies: list[protocol.Reply]) -> Outcome:
