@@ -23,6 +23,7 @@ class Machine:
     load_before: float
     load_after: float
     seconds: int
+    gpu: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,9 @@ def _rounds(number: int) -> str:
 def _machine_lines(machine: Machine) -> str:
     tools = ", ".join(f"{name} {version}" for name, version in machine.tools.items())
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    gpu = f", {machine.gpu}" if machine.gpu else ""
     lines = (
-        f"{machine.processor}, {machine.cores} cores ({machine.architecture}), {machine.date}.",
+        f"{machine.processor}, {machine.cores} cores ({machine.architecture}){gpu}, {machine.date}.",
         f"Python {machine.python}, {packages}; {tools}; C and C++ built by {machine.driver}.",
         f"Load average {machine.load_before} before and {machine.load_after} after the run of {machine.seconds} s.",
     )

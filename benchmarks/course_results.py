@@ -187,6 +187,7 @@ def _machine(before: float, after: float, seconds: float) -> Machine:
         load_before=round(before, 1),
         load_after=round(after, 1),
         seconds=round(seconds),
+        gpu=_gpu(),
     )
 
 
@@ -206,6 +207,19 @@ def _version(*argv: str) -> str:
         return ""
     numbers = re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", done.stdout)
     return numbers[0] if numbers else ""
+
+
+def _gpu() -> str:
+    """The first GPU and its driver; empty where there is none."""
+    argv = ("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    try:
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    name, _, driver = done.stdout.strip().partition(", ")
+    return f"{name} (driver {driver})"
 
 
 def _processor() -> str:
