@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from proofs import Proofs
 
@@ -17,14 +14,10 @@ COURSE = load_course()
 
 
 @pytest.fixture(scope="module")
-def proofs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proofs]:
-    """The proofs of the exercises that this session asks for. One home for all: headers and crates are made once."""
-    patch = pytest.MonkeyPatch()
-    folder: Path = tmp_path_factory.mktemp("home")
-    patch.setenv("MLTUTOR_HOME", str(folder))
+def proofs(request: pytest.FixtureRequest, course_home: Home) -> Proofs:
+    """The proofs of the exercises that this session asks for."""
     chosen = {item.callspec.params["name"] for item in request.session.items if "proofs" in _fixtures(item)}
-    yield Proofs(COURSE, [one.id for one in COURSE.exercises if one.id in chosen], Home.locate())
-    patch.undo()
+    return Proofs(COURSE, [one.id for one in COURSE.exercises if one.id in chosen], course_home)
 
 
 def _fixtures(item: pytest.Item) -> tuple[str, ...]:
