@@ -4,6 +4,7 @@ assert shown[1] == 0.5403023058681398
 
 import gc
 import subprocess
+import weakref
 from pathlib import Path
 
 import cffi
