@@ -1,4 +1,4 @@
-"""Benchmarks of cpp-rmsnorm: hidden states of a small model, against NumPy that upcasts as LlamaRMSNorm does."""
+"""Benchmarks of cpp-rmsnorm: hidden states of a small model, against a plain loop and NumPy as LlamaRMSNorm upcasts."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def learner(built, call, x_at, weight_at, out_at, x, weight, out):
     return out
 
 
+def prepare_plain(built, inputs):
+    x, weight, out = inputs
+    call = built.rmsnorm_f32_one_chain
+    call.argtypes = (*[ctypes.c_void_p] * 3, INT64, INT64, ctypes.c_double)
+    call.restype = None
+    return (*prepare(built, inputs), call)
+
+
+def learner_beside(built, *args):
+    return learner(built, *args[:-1])
+
+
+def plain(built, _, x_at, weight_at, out_at, x, weight, out, call):
+    """The compiler may not reorder the sum: each addition waits for the one before."""
+    call(x_at, weight_at, out_at, ROWS, DIM, EPS)
+    return out
+
+
 def upcast(x, weight, out):
     """Sums in double, as the learner's must be: one NumPy call an operation, one temporary array a call."""
     wide = x.astype(np.float64)
@@ -51,6 +69,15 @@ def verify(inputs, got, want):
 
 
 CASES = {
+    "one-chain": Case(
+        make=make(np.float32),
+        prepare=prepare_plain,
+        learner=learner_beside,
+        baseline=plain,
+        baseline_built=True,
+        verify=verify,
+        mutates=True,
+    ),
     "float": Case(
         make=make(np.float32), prepare=prepare, learner=learner, baseline=upcast, verify=verify, mutates=True
     ),
