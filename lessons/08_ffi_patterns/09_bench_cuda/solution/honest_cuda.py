@@ -51,7 +51,7 @@ def summary(ratios: list[float]) -> Result:
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Are these the same values, to the bit? NaN is unequal to itself, 0.0 equals -0.0: neither is meant here."""
     # @gap
-    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))
+    return torch.equal(*(torch.reshape(tensor, (-1,)).view(torch.uint8) for tensor in (a, b)))
     #| # TODO
     #| return True
     # @end
@@ -152,8 +152,9 @@ class Harness:
             raise Dishonest("the kernel left another stream current")
         if type(output) is not torch.Tensor:
             raise Dishonest(f"the kernel returned a {type(output).__name__}, which may compute later, off the clock")
-        # What the caller's next kernel would read. No waiting before: that would wait for other streams too.
-        copy = output.clone()
+        # What the caller's next kernel would read. No waiting before: that would wait for other streams too. And no method
+        # of the output, which may have a `clone` of its own.
+        copy = torch.clone(output)
         cuda.synchronize()
         return Output(output, copy, begin.elapsed_time(end) * 1000)
         #| # TODO: on which stream is what? When does the host wait, and when must it not?
