@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 EMPTY = {"aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_strided", "aten::new_empty_strided"}
-ASKS = {"aten::equal", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::nonzero"}
+COUNTS = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim", "aten::unique_consecutive"}
 
 
 class Operations(TorchDispatchMode):
@@ -26,7 +26,7 @@ class Operations(TorchDispatchMode):
             return self.change(func, args, kwargs, schema, set(writes))
         if any(r.alias_info is not None for r in schema.returns):
             return func(*args, **kwargs)  # a view: nothing to do for the device
-        if schema.name in ASKS:
+        if asks(schema, args):
             gpu.host(gpu.now + gpu.overhead)
             gpu.host(gpu.current.ready)  # the host wants a value, so it waits for the current stream
             return func(*args, **kwargs)
@@ -50,6 +50,13 @@ class Operations(TorchDispatchMode):
         self.gpu.queue(self.gpu.bytes_take(tensors_in((args, kwargs))), begin, end)
         written = [named[name] for name in names if name in writes and name in named]
         return written[0] if len(schema.returns) == 1 else tuple(written) if schema.returns else None
+
+
+def asks(schema, args):
+    """Does the host need values to go on: a number, a truth, how many elements there are?"""
+    if schema.name == "aten::index":
+        return any(one.dtype in (torch.bool, torch.uint8) for one in tensors_in(args[1:]))
+    return schema.name in COUNTS or not any("Tensor" in str(r.type) for r in schema.returns)
 
 
 def tensors_in(value):
