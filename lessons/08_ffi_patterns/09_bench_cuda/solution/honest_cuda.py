@@ -1,4 +1,4 @@
-"""A benchmark of GPU kernels that can't be lied to by the kernel it measures, nor by the queue between host and device."""
+"""A benchmark of GPU kernels that can't be lied to by the kernel, nor by the queue between host and device."""
 
 import math
 import statistics
@@ -69,7 +69,7 @@ def check_output(got: torch.Tensor, want: torch.Tensor, rtol: float) -> None:
         same = got == want
     wrong = int((~same).sum())
     if wrong:
-        raise Dishonest(f"{wrong} of {same.numel()} elements are wrong, or were not there yet for the stream's next kernel")
+        raise Dishonest(f"{wrong} of {same.numel()} elements are wrong, or too late for the stream's next kernel")
     #| # TODO
     # @end
 
@@ -109,7 +109,7 @@ class Inputs:
 
 # @end
 class Harness:
-    """Measures kernels on the device of `cuda`. Made before the first kernel is loaded, so that it knows what was there."""
+    """Measures kernels on the device of `cuda`. Made before the first kernel is loaded: it knows what was there."""
 
     def __init__(self, cuda: ModuleType = torch.cuda) -> None:
         self.cuda = cuda
@@ -152,8 +152,8 @@ class Harness:
             raise Dishonest("the kernel left another stream current")
         if type(output) is not torch.Tensor:
             raise Dishonest(f"the kernel returned a {type(output).__name__}, which may compute later, off the clock")
-        # What the caller's next kernel would read. No waiting before: that would wait for other streams too. And no method
-        # of the output, which may have a `clone` of its own.
+        # What the caller's next kernel would read. No waiting before: that would wait for other streams too. And no
+        # method of the output, which may have a `clone` of its own.
         copy = torch.clone(output)
         cuda.synchronize()
         return Output(output, copy, begin.elapsed_time(end) * 1000)
@@ -192,7 +192,7 @@ class Harness:
                 got = self.timed(kernel, mine, values)
                 want = self.timed(reference, theirs, values)
             else:
-                # `want` keeps the reference's output: freed, its memory would be the kernel's next, right values and all
+                # `want` keeps the reference's output. Freed, its memory would be the kernel's, right values and all.
                 want = self.timed(reference, theirs, values)
                 got = self.timed(kernel, mine, values)
             mine.check(values)

@@ -1,8 +1,9 @@
-"""Given, and nothing to change: a GPU that is not there, for the checks. `Gpu().cuda` stands for the module `torch.cuda`.
+"""Given, and nothing to change: a GPU that is not there, for the checks. `Gpu().cuda` stands for `torch.cuda`.
 
-Every operation of PyTorch inside of `with gpu:` becomes a kernel: queued on the current stream, it begins when the stream
-gets there, reads its inputs then, and its results are in memory when it ends. Until somebody waits for that, nobody sees
-them. Time is in microseconds and passes only where the host works or waits, so nothing here depends on the real machine.
+Every operation of PyTorch inside of `with gpu:` becomes a kernel. Queued on the current stream, it begins when the
+stream gets there, reads its inputs then, and its results are in memory when it ends: until somebody waits for that,
+nobody sees them. Time is in microseconds and passes only where the host works or waits, so nothing here depends on the
+real machine.
 """
 
 import contextlib
@@ -144,6 +145,8 @@ def module(gpu):
 
 
 def stream_class(gpu):
+    """`torch.cuda.Stream` of that device."""
+
     class Stream:
         """A queue of kernels: `ready` is when the last of them will be done."""
 
@@ -173,6 +176,8 @@ def stream_class(gpu):
 
 
 def event_class(gpu):
+    """`torch.cuda.Event` of that device."""
+
     class Event:
         """A mark in a stream: `time` is when the stream gets there."""
 
