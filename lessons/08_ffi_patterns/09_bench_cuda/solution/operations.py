@@ -90,7 +90,9 @@ class Devices(TorchFunctionMode):
             gpu.host(gpu.current.ready)
         args = tuple(torch.device("cpu") if is_device(a) else a for a in args)
         result = func(*args, **{n: torch.device("cpu") if is_device(v) else v for n, v in kwargs.items()})
-        if args and isinstance(args[0], torch.Tensor) and on_host(args[0]) and isinstance(result, torch.Tensor):
+        there = bool(args) and isinstance(args[0], torch.Tensor) and on_host(args[0])
+        asked = any(is_device(v) and torch.device(v).type == "cpu" for v in kwargs.values())
+        if (there or asked) and isinstance(result, torch.Tensor):
             result.on_host = True
         return result
 
