@@ -22,6 +22,7 @@ from tutor.engine.snapshot import Snapshot
 from tutor.engine.zygotes import Zygotes
 from tutor.store.build_cache import BuildCache
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, CythonStep, Step, Toolchain
+from tutor.toolchains.diagnose_python import syntax_errors
 from tutor.toolchains.registry import environment_problem, retry_plainly, syntax_check, toolchain
 
 KEEP_BUILDS = 8
@@ -75,6 +76,9 @@ class Builder:
             return BuildOutcome(False, None, (taken.problem,), taken.problem.message)
         chain = await self.chain(exercise)
         request, everything = await asyncio.to_thread(self._lay_out, exercise, taken, sanitizer)
+        unreadable, said = await asyncio.to_thread(syntax_errors, request)
+        if unreadable:
+            return BuildOutcome(False, None, unreadable, said, time.perf_counter() - started)
         plan = await asyncio.to_thread(chain.plan, request)
         key = _key(plan, everything, exercise)
         kept: bool = bool(plan.outputs) and await asyncio.to_thread(self._cache.get, key, request.out)
@@ -182,7 +186,8 @@ def _header_rejected(plan: BuildPlan, raw: str) -> bool:
 
 
 def _key(plan: BuildPlan, files: dict[str, bytes], exercise: Exercise) -> str:
-    text = f"{exercise.id}\n{exercise.module}\n{plan.key}\n{sources.digest(files)}"
+    read = {name: data for name, data in files.items() if not name.endswith(plan.unread)} if plan.unread else files
+    text = f"{exercise.id}\n{exercise.module}\n{plan.key}\n{sources.digest(read)}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

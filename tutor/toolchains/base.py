@@ -85,12 +85,14 @@ class BuildPlan:
 
     key: everything besides the sources that decides the output (compiler version, flags, headers, package versions).
     outputs: names in `out` to keep in the cache; empty when there is nothing to build.
+    unread: endings of files that no step reads, so that they don't decide the outputs.
     """
 
     stages: tuple[tuple[Step, ...], ...]
     artifact: Artifact
     key: str
     outputs: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

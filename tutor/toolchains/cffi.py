@@ -13,7 +13,7 @@ from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command
 from tutor.toolchains.cext import python_recipe
 from tutor.toolchains.compilers import PLAIN_ENV, available
 from tutor.toolchains.diagnose_cc import compiler_findings
-from tutor.toolchains.diagnose_python import syntax_findings, traceback_findings
+from tutor.toolchains.diagnose_python import traceback_findings
 from tutor.toolchains.native import native_libraries
 from tutor.toolchains.packages import PACKAGE_ROOT, version
 from tutor.toolchains.recipe import build_plan, compiled_sources
@@ -53,8 +53,7 @@ class CffiToolchain:
 
     def parse(self, request: BuildRequest, output: str) -> tuple[Finding, ...]:
         """The traceback of the build script, or what the compiler says of the C in it."""
-        broken = syntax_findings(request) or traceback_findings(request, output)
-        return broken or compiler_findings(request, output)
+        return traceback_findings(request, output) or compiler_findings(request, output)
 
     def warm(self) -> tuple[WarmTask, ...]:
         """Nothing."""

@@ -8,7 +8,6 @@ from tutor.core.protocol import Artifact
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Step, WarmTask
 from tutor.toolchains.compilers import available
 from tutor.toolchains.diagnose_cc import compiler_findings
-from tutor.toolchains.diagnose_python import syntax_findings
 from tutor.toolchains.native import native_libraries
 from tutor.toolchains.packages import digest
 from tutor.toolchains.recipe import Recipe, build_plan, compiled_sources, extras, snapshot_sources
@@ -35,19 +34,20 @@ class CtypesToolchain:
         stages: tuple[tuple[Step, ...], ...] = (natives,) if natives else ()
         key = digest(*(library.key for library in libraries))
         outputs: tuple[str, ...] = ()
+        unread: tuple[str, ...] = ()
         sources = compiled_sources(exercise)
         if sources:
             own = build_plan(request, Recipe(f"lib{exercise.module}.so", sources), "library")
-            stages, key, outputs = own.stages, own.key, own.outputs
+            stages, key, outputs, unread = own.stages, own.key, own.outputs, own.unread
             extra[exercise.module] = own.artifact.path
         places = {f"MLTUTOR_LIB_{library.name.upper()}": str(library.path) for library in libraries}
         paths, sources_by_name = (str(request.source),), snapshot_sources(request)
         artifact = Artifact("python", exercise.module, "", paths, places, sources_by_name, extra)
-        return BuildPlan(stages, artifact, key, outputs)
+        return BuildPlan(stages, artifact, key, outputs, unread)
 
     def parse(self, request: BuildRequest, output: str) -> tuple[Finding, ...]:
-        """Syntax errors of the learner's Python, found without running it; then what a compiler said."""
-        return syntax_findings(request) + compiler_findings(request, output)
+        """What a compiler said of the libraries."""
+        return compiler_findings(request, output)
 
     def warm(self) -> tuple[WarmTask, ...]:
         """Nothing: a library of native/ takes a tenth of a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import traceback
 
 from tutor.core.finding import Finding, Severity
 from tutor.toolchains.base import BuildRequest
@@ -17,19 +18,21 @@ _CDEF = re.compile(r"<cdef source string>:(?P<line>\d+)")
 _SAID = re.compile(r"^(?P<file>[^\s:]+\.py): error: (?P<text>.+)$", re.M)
 
 
-def syntax_findings(request: BuildRequest) -> tuple[Finding, ...]:
-    """Syntax errors of the learner's Python files; nothing is run."""
-    found = []
+def syntax_errors(request: BuildRequest) -> tuple[tuple[Finding, ...], str]:
+    """Findings for the learner's Python files that can't be read, and Python's own words; nothing is run."""
+    found, said = [], ""
     for name in request.exercise.files:
         if not name.endswith(".py"):
             continue
         try:
             ast.parse((request.source / name).read_bytes(), filename=name)
         except SyntaxError as error:
-            found.append(Finding("build", f"Python can't read this: {error.msg}", name, error.lineno))
+            found.append(Finding("build", f"syntax error: {error.msg}", name, error.lineno))
+            said += "".join(traceback.format_exception_only(error))
         except (ValueError, OSError) as error:
             found.append(Finding("build", f"Python can't read this: {error}", name, 1))
-    return tuple(found)
+            said += f"{name}: {error}\n"
+    return tuple(found), said
 
 
 def cython_findings(request: BuildRequest, output: str) -> tuple[Finding, ...]:

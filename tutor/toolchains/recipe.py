@@ -93,7 +93,9 @@ def build_plan(request: BuildRequest, recipe: Recipe, kind: ArtifactKind, sys_pa
         sources=snapshot_sources(request),
         extra=extras(libraries),
     )
-    return BuildPlan(stages, artifact, _key(request, full, chosen, libraries, own), (recipe.output,))
+    # Compilers read no Python; what comes before them may be a learner's script.
+    unread = () if full.before else (".py",)
+    return BuildPlan(stages, artifact, _key(request, full, chosen, libraries, own), (recipe.output,), unread)
 
 
 def _completed(recipe: Recipe, request: BuildRequest, libraries: tuple[NativeLibrary, ...]) -> Recipe:

@@ -13,7 +13,6 @@ from tutor.core.protocol import Artifact
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
 from tutor.toolchains.compilers import available, compiler
 from tutor.toolchains.diagnose_cc import compiler_findings
-from tutor.toolchains.diagnose_python import syntax_findings
 from tutor.toolchains.packages import (
     digest,
     extension_suffix,
@@ -103,8 +102,8 @@ class TorchToolchain:
         return build_plan(torch_standard(request), recipe, "extension" if python else "torch")
 
     def parse(self, request: BuildRequest, output: str) -> tuple[Finding, ...]:
-        """What the compiler and the linker say; syntax errors of Python files."""
-        return syntax_findings(request) + compiler_findings(request, output)
+        """What the compiler and the linker say."""
+        return compiler_findings(request, output)
 
     def warm(self) -> tuple[WarmTask, ...]:
         """The stable headers, then torch/library.h; the slow ones once an exercise has asked for them."""

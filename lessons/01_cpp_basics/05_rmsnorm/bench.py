@@ -35,7 +35,6 @@ def learner(built, call, x_at, weight_at, out_at, x, weight, out):
 
 
 def prepare_plain(built, inputs):
-    x, weight, out = inputs
     call = built.rmsnorm_f32_one_chain
     call.argtypes = (*[ctypes.c_void_p] * 3, INT64, INT64, ctypes.c_double)
     call.restype = None

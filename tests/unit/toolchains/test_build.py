@@ -11,6 +11,7 @@ from building import build, load, make_request
 
 from tutor.core.exercise import BuildOptions, ToolchainName
 from tutor.core.finding import Severity
+from tutor.toolchains.diagnose_python import syntax_errors
 from tutor.toolchains.registry import configure, environment_problem, toolchain
 
 GIVEN: dict[str, Mapping[str, str]] = {
@@ -155,10 +156,16 @@ def test_ctypes_builds_only_the_native_library(tmp_path: Path) -> None:
     assert toolchain("ctypes").plan(request).stages == ()
 
 
-def test_ctypes_names_a_syntax_error(tmp_path: Path) -> None:
-    skip_unless_ready("ctypes")
-    built = build(make_request(tmp_path, "ctypes", "layout", {"layout.py": "x = 1\ndef f(:\n    pass\n"}))
-    assert [(f.file, f.line) for f in built.findings] == [("layout.py", 2)]
+def test_a_syntax_error_of_python_has_its_line_and_python_s_words(tmp_path: Path) -> None:
+    request = make_request(tmp_path, "ctypes", "layout", {"layout.py": "x = 1\ndef f(:\n    pass\n"})
+    found, said = syntax_errors(request)
+    assert [(f.code, f.file, f.line) for f in found] == [("build", "layout.py", 2)]
+    assert 'File "layout.py", line 2' in said
+
+
+def test_python_with_a_null_byte_is_no_crash(tmp_path: Path) -> None:
+    request = make_request(tmp_path, "ctypes", "layout", {"layout.py": "x = '\0'\n"})
+    assert [f.file for f in syntax_errors(request)[0]] == ["layout.py"]
 
 
 def test_cffi_module_name_must_be_the_exercises(tmp_path: Path) -> None:
