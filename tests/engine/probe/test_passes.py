@@ -45,9 +45,10 @@ CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "past_the_end": ("crash", "", None, guarded),
     "gil_missing": ("gil-missing", "", None, Mortal),
     "null_without_exception": ("exception-contract", "", None, Mortal),
+    "null_with_traceback": ("exception-contract", "", None, Mortal),
     "result_with_exception": ("exception-contract", "", None, lambda: "no number"),
 }
-WITHOUT_A_MARK = {"error_leak", "null_without_exception", "result_with_exception"}
+WITHOUT_A_MARK = {"error_leak", "null_without_exception", "null_with_traceback", "result_with_exception"}
 
 
 @pytest.fixture

@@ -28,10 +28,17 @@ CASES: dict[str, tuple[str, str, float | None, str]] = {
     "past_the_end": ("out-of-bounds", "", None, "__import__('array').array('d', [1.5] * 5)"),
     "gil_missing": ("gil-missing", "", None, "C()"),
     "null_without_exception": ("exception-contract", "", None, "C()"),
+    "null_with_traceback": ("exception-contract", "", None, "C()"),
     "result_with_exception": ("exception-contract", "", None, "'no number'"),
 }
-# What the optimiser makes of them leaves no more than the function; of the last two there is no more to know.
-BY_FUNCTION = {"past_the_end", "borrowed_result", "null_without_exception", "result_with_exception"}
+# What the optimiser makes of them leaves no more than the function; of the last three there is no more to know.
+BY_FUNCTION = {
+    "past_the_end",
+    "borrowed_result",
+    "null_without_exception",
+    "null_with_traceback",
+    "result_with_exception",
+}
 
 
 def one(found: tuple[NativeFinding, ...]) -> NativeFinding:
@@ -94,6 +101,8 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("defects.KeepsItem(C())", "ref-leak"),
         ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
+        ("-defects.MuteSlot()", "exception-contract"),
+        ("import mute", "exception-contract"),
     ],
 )
 def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code: str) -> None:
@@ -111,10 +120,11 @@ def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code
         "defects.Good(x)",
         "box = defects.Good([]); box.item.append(box)",  # a cycle that the collector frees
         "holder.item = defects.Good(holder.item)",
+        "try: -defects.Good()\nexcept TypeError: pass",
         "[defects.clean_borrowed_item([C()]) for _ in range(5)]",
     ],
 )
-def test_what_is_kept_on_purpose_is_no_leak(asker: Asker, statement: str) -> None:
+def test_what_is_done_on_purpose_is_no_defect(asker: Asker, statement: str) -> None:
     more = "import functools\nkept = {}\nmemo = functools.lru_cache(None)(lambda text: [text])\n"
     diagnosis = asker(statement, setup=f"{SETUP}{more}holder = defects.Good(None)\n")
     assert (diagnosis.problem, diagnosis.findings) == (None, ())
@@ -182,6 +192,15 @@ def test_a_setup_that_dies_is_a_finding(asker: Asker) -> None:
 
 
 @pytest.mark.slow
+def test_a_module_that_fails_without_a_word_is_a_finding(asker: Asker) -> None:
+    diagnosis = asker("mute", setup=f"{SETUP}import mute")
+    found = one(diagnosis.findings)
+    assert diagnosis.problem is None
+    assert (found.finding.code, found.subject) == ("exception-contract", "the setup")
+    assert "initialization of mute failed" in found.finding.message
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "setup", "kind", "words"),
     [
@@ -191,6 +210,7 @@ def test_a_setup_that_dies_is_a_finding(asker: Asker) -> None:
         ("pass", "import nowhere_to_be_found", "environment", "there is no module nowhere_to_be_found"),
         ("len([])", "pass", "usage", "calls no extension module"),
         ("[].frobnicate()", "pass", "usage", "AttributeError"),
+        ("raise SystemError('bad argument to internal function')", "pass", "usage", "SystemError: bad argument"),
     ],
 )
 def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: str, kind: str, words: str) -> None:

@@ -15,15 +15,16 @@ from tutor.core.diagnosis import NativeFinding, Pass, Problem
 from tutor.core.finding import Finding
 from tutor.core.protocol import Diagnose
 from tutor.worker.channel import Channel
+from tutor.worker.contract import complaint
 from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
 from tutor.worker.statement import books, cycles, faults, libraries, source
 from tutor.worker.statement.look import Looker, unattributed
-from tutor.worker.statement.naming import Names
+from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
 
+_CONTRACT = "exception-contract"
 _SLOWER = 200  # under watch, at most
-_CONTRACT = "SystemError"
 _LEAKS = ("ref-leak", "memory-leak", "buffer-not-released", "ref-underflow", "borrowed-return")
 # Memory that is broken: what comes later would only crash.
 _BROKEN = ("use-after-free", "crash", "ref-underflow", "borrowed-return")
@@ -38,17 +39,21 @@ class Host:
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
         self._found: list[NativeFinding] = []
         self._whole = ""
+        self._complaint = ""
 
     def run(self) -> None:
         """Everything, unless there is a problem or the first run has ended it."""
         self._channel.send("python", sys.version.partition(" ")[0])
         problem = self._set_up()
-        if problem is None:
+        if problem is None and not self._found:
             whole = source.whole_statement(self._request.statement, self._names)
             self._whole = whole.label
             problem = self._first_run(whole)
             if problem is None:
                 problem = self._examine(whole)
+            if self._complaint and not any(f.finding.code == _CONTRACT for f in self._found):
+                self._tell(NativeFinding(Finding(_CONTRACT, self._complaint), whole.label))
+                problem = None
         if problem is not None:
             self._channel.send("problem", problem)
 
@@ -62,9 +67,10 @@ class Host:
         except ModuleNotFoundError as error:
             return missing_module(error.name or str(error))
         except BaseException as error:  # noqa: BLE001 - the worker boundary: it is told to the user
-            return Problem(
-                "usage", f"the setup raises {_describe(error, '<setup>')}", "-s must run without an exception"
-            )
+            text = _describe(error, "<setup>")
+            if not complaint(text):
+                return Problem("usage", f"the setup raises {text}", "-s must run without an exception")
+            self._tell(NativeFinding(Finding(_CONTRACT, text), "the setup"))
         return None
 
     def _first_run(self, whole: Subject) -> Problem | None:
@@ -79,7 +85,9 @@ class Host:
             return missing_module(module)
         if name == "SystemExit":
             self._tell(NativeFinding(Finding("forbidden", f"Ends the process: {text}"), whole.label))
-        elif name and name != _CONTRACT:
+        elif complaint(text):
+            self._complaint = text
+        elif name:
             return Problem("usage", f"the statement raises {text}", "it must run without an exception to be examined")
         for late in imported:
             # What the statement itself imports must be there before it is watched.
@@ -94,7 +102,7 @@ class Host:
         if reply.late:
             stack = names.stack(reply.crash)
             text = f"Still running after {self._seconds:g} s"
-            self._tell(NativeFinding(Finding("timeout", text), whole.label, stack[0] if stack else None, stack))
+            self._tell(NativeFinding(Finding("timeout", text), whole.label, blamed(stack), stack))
         elif reply.signal:
             for finding in [*self._cause(looker, whole), looker.crash(reply, whole)]:
                 self._tell(finding)
