@@ -70,6 +70,7 @@ PyObject *survey_calls(PyObject *module, PyObject *arguments) {
     }
     seen.grown = calls > 1 ? (Py_ssize_t)(malloced() - before) : 0;
     ledger_keep(0);
+    PyType_ClearCache(); /* it holds the names that were looked up last */
     PyGC_Collect();
     return report_survey(&seen, SURVIVORS_OURS);
 }

@@ -251,6 +251,18 @@ static PyObject *clean_gil_missing(PyObject *self, PyObject *arg) {
 
 /* ---- errors ---- */
 
+static PyObject *text_leak(PyObject *self, PyObject *arg) {
+    PyObject *text = PyUnicode_FromString("short"); /* MARK text_leak */
+    return PyUnicode_CheckExact(text) ? PyLong_FromLong(1000) : NULL;
+}
+static PyObject *clean_text_leak(PyObject *self, PyObject *arg) { /* the cache of types keeps the name */
+    PyObject *name = PyUnicode_FromString("__class__");
+    PyObject *type = name ? PyObject_GetAttr(arg, name) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(type);
+    return type ? PyObject_GetAttrString(arg, "__doc__") : NULL;
+}
+
 static PyObject *null_without_exception(PyObject *self, PyObject *arg) { return NULL; }
 static PyObject *clean_null_without_exception(PyObject *self, PyObject *arg) { return PyErr_Format(PyExc_ValueError, "as asked"); }
 
@@ -372,7 +384,7 @@ BOX(NoUntrack, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, de
 
 #define BOTH(name) {#name, name, METH_O, NULL}, {"clean_" #name, clean_##name, METH_O, NULL}
 static PyMethodDef methods[] = {
-    BOTH(append_leak), BOTH(new_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
+    BOTH(append_leak), BOTH(new_leak), BOTH(text_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
     BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
     BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),

@@ -31,6 +31,7 @@ def guarded(probe: Any) -> Any:
 CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "append_leak": ("ref-leak", "float", 4, Mortal),
     "new_leak": ("ref-leak", "dict", 1, Mortal),
+    "text_leak": ("ref-leak", "str", 1, Mortal),
     "argument_leak": ("ref-leak", "Mortal", 1, Mortal),
     "error_leak": ("ref-leak", "list", 1, lambda: "no number"),
     "over_release": ("ref-underflow", "Mortal", -1, mortals),

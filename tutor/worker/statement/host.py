@@ -23,6 +23,7 @@ from tutor.worker.statement.look import Looker, unattributed
 from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
 
+SETUP = "the setup"
 _CONTRACT = "exception-contract"
 _SLOWER = 200  # under watch, at most
 _LEAKS = ("ref-leak", "memory-leak", "buffer-not-released", "ref-underflow", "borrowed-return")
@@ -60,7 +61,7 @@ class Host:
     # ---- the user's own code ----
 
     def _set_up(self) -> Problem | None:
-        self._channel.send("stage", "the setup")
+        self._channel.send("stage", SETUP)
         sys.path.insert(0, os.getcwd())
         try:
             exec(compile(self._request.setup, "<setup>", "exec"), self._names)
@@ -70,7 +71,7 @@ class Host:
             text = _describe(error, "<setup>")
             if not complaint(text):
                 return Problem("usage", f"the setup raises {text}", "-s must run without an exception")
-            self._tell(NativeFinding(Finding(_CONTRACT, text), "the setup"))
+            self._tell(NativeFinding(Finding(_CONTRACT, text), SETUP))
         return None
 
     def _first_run(self, whole: Subject) -> Problem | None:
@@ -147,14 +148,18 @@ class Host:
         attached = libraries.attach_all([*libraries.suspected(entered), *libraries.bundled_libraries()])
         kept = self._books(whole)
         looker = Looker(Names(attached), _nothing, kept, self._seconds)
-        subjects = [*calls]
-        if not calls or not source.only_calls(self._request.statement):
-            subjects.append(whole)
-        for subject in subjects:
+        alone = calls if source.only_calls(self._request.statement) else ()
+        for subject in alone or (*calls, whole):
             if not self._look(looker, subject):
                 return None
-        self._conclude(looker, whole, kept)
+        # One call may lose what another has made: then only both together show it.
+        if alone and kept.grows and not self._leaks() and not self._look(looker, whole):
+            return None
+        self._conclude(whole, kept)
         return None
+
+    def _leaks(self) -> bool:
+        return any(f.finding.code in _LEAKS for f in self._found)
 
     def _books(self, whole: Subject) -> books.Books:
         reply = run_forked(lambda: books.time_once(whole.make()[0]), self._seconds)
@@ -195,10 +200,9 @@ class Host:
         counted = [f for f in looker.leaks(subject)[0] if f.finding.code in ("ref-underflow", "borrowed-return")]
         return counted or found
 
-    def _conclude(self, looker: Looker, whole: Subject, kept: books.Books) -> None:
+    def _conclude(self, whole: Subject, kept: books.Books) -> None:
         """What the books say of growth that no pass has named."""
-        leaks = [f for f in self._found if f.finding.code in _LEAKS]
-        if not leaks:
+        if not self._leaks():
             for finding in unattributed(kept, whole):
                 self._tell(finding)
 

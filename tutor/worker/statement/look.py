@@ -183,7 +183,8 @@ def unattributed(books: Books, subject: Subject) -> list[NativeFinding]:
     if books.unknown and (books.blocks or books.bytes):
         return []
     if books.blocks:
-        text = f"Keeps {books.blocks:g} blocks of Python's memory a call, {books.bytes:g} bytes of malloc's"
+        number = f"{books.blocks:g} block{'s' * (books.blocks != 1)}"
+        text = f"Keeps {number} of Python's memory a call, {books.bytes:g} bytes of malloc's"
         found = [Finding("memory-leak", text, per_call=books.blocks)]
     elif books.bytes:
         found = [Finding("memory-leak", f"Keeps {books.bytes:g} bytes a call, from malloc", per_call=books.bytes)]

@@ -15,7 +15,7 @@ from tutor.worker.channel import Envelope
 from tutor.worker.child import BROKEN_EXIT, Child, Watch
 from tutor.worker.crash import broken_contract, signal_name
 from tutor.worker.probe import library
-from tutor.worker.statement.host import run_host
+from tutor.worker.statement.host import SETUP, run_host
 from tutor.worker.statement.naming import Names, blamed
 
 # Threads that a library has started are not there in a fork: whoever waits for them waits for good.
@@ -55,7 +55,7 @@ def _read(request: protocol.Diagnose, child: Child) -> Diagnosis:
 
     problems = all_of("problem", Problem)
     findings = all_of("finding", NativeFinding)
-    stages = all_of("stage", str) or ["the setup"]
+    stages = all_of("stage", str) or [SETUP]
     if "seconds" not in said and not problems:
         findings += _death(child, stages[-1])
     return Diagnosis(
@@ -71,7 +71,8 @@ def _read(request: protocol.Diagnose, child: Child) -> Diagnosis:
 
 
 def _death(child: Child, stage: str) -> list[NativeFinding]:
-    stack = Names([]).stack(child.inbox.crash)
+    # What the host itself runs is the setup; after that it waits for the forks.
+    stack = Names([]).stack(child.inbox.crash) if stage == SETUP else ()
     status = child.status or 0
     if child.killed:
         texts = {
