@@ -252,6 +252,14 @@ def test_others_peoples_right_code_is_silent(asker: Asker, module: str, statemen
     assert diagnosis.findings == ()
 
 
+@pytest.mark.slow
+def test_an_operator_of_torch_is_looked_at(asker: Asker) -> None:
+    pytest.importorskip("torch")
+    diagnosis = asker("torch.ops.aten.relu(y)", setup="import torch; y = torch.ones(5)", seconds=60.0)
+    assert (diagnosis.problem, diagnosis.findings) == (None, ())
+    assert any("libtorch_python" in path for path in diagnosis.libraries)
+
+
 def test_python_is_told(asker: Asker) -> None:
     diagnosis = asker("x.__class__\nimport math; math.sqrt(2.5)")
     assert diagnosis.python == sys.version.partition(" ")[0]
