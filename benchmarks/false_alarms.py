@@ -242,7 +242,8 @@ def _callables(name: str, owners: list[str], limit: int) -> tuple[str, dict[str,
         importlib.import_module(name)
     except ImportError:
         return "", {}
-    setup = f"import {name}"
+    # What they write, they write elsewhere.
+    setup = f"import os, tempfile, {name}\nos.chdir(tempfile.gettempdir())"
     arguments = list(COMMON)
     if name.startswith(("numpy", "pandas", "scipy")):
         setup += "\nimport numpy as np"

@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "crash.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,6 +92,10 @@ struct lookup {
     const char *path;
 };
 
+static const char *module_path(const struct dl_phdr_info *info) {
+    return info->dlpi_name && *info->dlpi_name ? info->dlpi_name : program_path;
+}
+
 static int match_module(struct dl_phdr_info *info, size_t size, void *data) {
     struct lookup *wanted = data;
     (void)size;
@@ -100,10 +104,18 @@ static int match_module(struct dl_phdr_info *info, size_t size, void *data) {
         uintptr_t start = info->dlpi_addr + p->p_vaddr;
         if (p->p_type != PT_LOAD || wanted->address < start || wanted->address >= start + p->p_memsz) continue;
         wanted->offset = wanted->address - info->dlpi_addr;
-        wanted->path = info->dlpi_name && *info->dlpi_name ? info->dlpi_name : program_path;
+        wanted->path = module_path(info);
         return 1;
     }
     return 0;
+}
+
+static int match_path(struct dl_phdr_info *info, size_t size, void *data) {
+    struct lookup *wanted = data;
+    (void)size;
+    if (strcmp(module_path(info), wanted->path) != 0) return 0;
+    wanted->address = info->dlpi_addr + wanted->offset;
+    return 1;
 }
 
 static int find_module(struct lookup *wanted) {
@@ -286,16 +298,19 @@ static _Unwind_Reason_Code visit_nothing(struct _Unwind_Context *context, void *
     return _URC_NO_REASON;
 }
 
+static void find_program(void) {
+    ssize_t n = readlink("/proc/self/exe", program_path, sizeof program_path - 1);
+    program_path[n > 0 ? n : 0] = '\0';
+}
+
 int mltutor_crash_install(int fd) {
     struct sigaction action;
-    ssize_t n;
     report_fd = fd;
     atomic_store(&crashed_thread, 0);
     if (installed) return 0;
     /* The first unwinding loads and allocates; do that now, not in the handler. */
     _Unwind_Backtrace(visit_nothing, NULL);
-    n = readlink("/proc/self/exe", program_path, sizeof program_path - 1);
-    program_path[n > 0 ? n : 0] = '\0';
+    find_program();
     if (mltutor_crash_thread() != 0) return -1;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_signal;
@@ -331,6 +346,14 @@ int mltutor_crash_unguard(void *lo) {
     }
     errno = ENOENT;
     return -1;
+}
+
+const char *mltutor_crash_symbol(const char *path, uintptr_t offset) {
+    struct lookup wanted = {0, offset, path};
+    Dl_info found;
+    find_program();
+    if (!dl_iterate_phdr(match_path, &wanted) || !dladdr((void *)wanted.address, &found)) return NULL;
+    return found.dli_sname;
 }
 
 void mltutor_crash_unbuffer(void) {

@@ -18,6 +18,8 @@
 #ifndef MLTUTOR_CRASH_H
 #define MLTUTOR_CRASH_H
 
+#include <stdint.h>
+
 #define MLTUTOR_CRASH_FRAMES 32
 #define MLTUTOR_CRASH_GUARDS 1024
 
@@ -37,6 +39,10 @@ int mltutor_crash_guard(void *lo, void *hi);
 
 /* Forgets the range that starts at lo. 0, or -1 when there is none. */
 int mltutor_crash_unguard(void *lo);
+
+/* The exported function that a frame of a report lies in, NULL where there is none: in a process that has mapped the
+ * same files, not in the handler. */
+const char *mltutor_crash_symbol(const char *path, uintptr_t offset);
 
 /* Makes stdout and stderr of C unbuffered: what was printed before a crash is not lost in a pipe. */
 void mltutor_crash_unbuffer(void);

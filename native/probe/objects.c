@@ -51,6 +51,11 @@ Py_ssize_t objects_learn_types(void) {
     return status == 0 ? (Py_ssize_t)types.used : -1;
 }
 
+/* tp_basicsize of str is that of the form with its text elsewhere, which nobody makes any more. */
+static size_t least_bytes(const PyTypeObject *type) {
+    return type == &PyUnicode_Type ? sizeof(PyASCIIObject) : (size_t)type->tp_basicsize;
+}
+
 PyObject *objects_in(void *block, size_t bytes) {
     /* Before the object: nothing, the collector's header, or that and two words for __dict__ and weak references. */
     static const size_t HEADERS[] = {0, 16, 32};
@@ -60,7 +65,7 @@ PyObject *objects_in(void *block, size_t bytes) {
         PyTypeObject *type = Py_TYPE(object);
         if (!is_type(type, META_DEPTH)) continue;
         int collected = (type->tp_flags & Py_TPFLAGS_HAVE_GC) != 0;
-        if (collected == (HEADERS[i] > 0) && (!bytes || size >= HEADERS[i] + (size_t)type->tp_basicsize)) return object;
+        if (collected == (HEADERS[i] > 0) && (!bytes || size >= HEADERS[i] + least_bytes(type))) return object;
     }
     return NULL;
 }

@@ -82,6 +82,7 @@ static int last_round(PyObject *prepare, int number, int explain) {
     Round round;
     allocator_call(0);
     ledger_call(0);
+    PyType_ClearCache(); /* it holds the names that were looked up last */
     PyGC_Collect();
     if (open_round(prepare, &round) != 0) return -1;
     int status = ballast_open(round.objects, number, explain);

@@ -19,6 +19,8 @@ _library: ctypes.CDLL | None = None
 _FAULTS = {signal.SIGSEGV: "Segmentation fault", signal.SIGABRT: "Aborted", signal.SIGBUS: "Bus error"}
 _FAULTS |= {signal.SIGFPE: "Arithmetic error (integer division by zero?)", signal.SIGILL: "Illegal instruction"}
 _FAULTS |= {signal.SIGXFSZ: "File too large", signal.SIGXCPU: "CPU time limit passed"}
+_TRACEBACK_FIELD = 5 * ctypes.sizeof(ctypes.c_void_p)  # offsetof(PyBaseExceptionObject, traceback), Python 3.11 to 3.13
+_NO_EXCEPTION = "returned NULL without setting an exception: Python crashes as it adds to the traceback of none"
 
 
 def use_library(path: str) -> bool:
@@ -28,6 +30,8 @@ def use_library(path: str) -> bool:
     if not hasattr(loaded, "mltutor_crash_install"):
         return False
     loaded.mltutor_crash_guard.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    loaded.mltutor_crash_symbol.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    loaded.mltutor_crash_symbol.restype = ctypes.c_char_p
     _library = loaded
     return True
 
@@ -46,6 +50,22 @@ def guard(low: int, high: int) -> None:
     """Tell the handler that a fault in [low, high) is a read or write past an array."""
     if _library is not None:
         _library.mltutor_crash_guard(low, high)
+
+
+def broken_contract(report: Crashed | None) -> str:
+    """The broken rule of the Python API that a crash in the interpreter proves; empty: it proves none.
+
+    From Python 3.12 on PyTraceBack_Here reads the exception that is set without asking whether there is one. Cython
+    calls it for every function that fails, so the interpreter never comes to complain of the missing one itself.
+    """
+    if report is None or _library is None or report.write or report.address is None:
+        return ""
+    if int(report.address, 16) != _TRACEBACK_FIELD:
+        return ""
+    for path, offset in report.frames[:2]:
+        if _library.mltutor_crash_symbol(os.fsencode(path), int(offset, 16)) == b"PyTraceBack_Here":
+            return _NO_EXCEPTION
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ def crash_place(report: Crashed | None, artifact: Artifact) -> tuple[Place | Non
 
 
 def crash_finding(number: int, report: Crashed | None, artifact: Artifact) -> Finding:
-    """`out-of-bounds` for a touched guard page, else `crash` with the signal, the function and the line."""
+    """`out-of-bounds` for a touched guard page, a broken rule of the API, else `crash` with its signal; its line."""
     place, function = crash_place(report, artifact)
     where = f" in {function}" if function and function != "??" else ""
     if place:
@@ -93,6 +113,8 @@ def crash_finding(number: int, report: Crashed | None, artifact: Artifact) -> Fi
     if report is not None and report.guard:
         access = {True: "writes", False: "reads", None: "reads or writes"}[report.write]
         finding = Finding("out-of-bounds", f"{access} past the end of an array{where}")
+    elif rule := broken_contract(report):
+        finding = Finding("exception-contract", f"{rule}{where}")
     else:
         finding = Finding("crash", f"{signal_name(number)}{where}")
     return finding.at(place.file, place.line) if place else finding

@@ -14,10 +14,10 @@ from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.core.verdict import CheckResult, Outcome
 from tutor.worker.context import CheckContext
+from tutor.worker.contract import complaint
 from tutor.worker.defects import Defects
 from tutor.worker.places import Place, find_symbol, learner_place
 
-_CONTRACT = re.compile(r"returned NULL without setting an exception|(?:returned a result|result) with an exception set")
 _EXPECTED = re.compile(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>|DID NOT RAISE (\w+)")
 _OPCHECKS = {
     "test_schema": "schema",
@@ -116,7 +116,7 @@ def _findings(item: pytest.Item, phase: Phase, error: BaseException, artifact: A
     if isinstance(error, pytest.skip.Exception | pytest.exit.Exception | pytest.xfail.Exception):
         text = f"pytest.{type(error).__name__.lower().removesuffix('ped').removesuffix('ed')} was called by your code"
         return (_placed(Finding("forbidden", text), raised_at),)
-    if isinstance(error, SystemError) and _CONTRACT.search(str(error)):
+    if complaint(f"{type(error).__name__}: {error}"):
         return (_placed(Finding("exception-contract", str(error)), place or _called_place(item, artifact)),)
     finding = Finding(_opcheck_code(error) or code, explain(error))
     return (_placed(finding, place or raised_at or _called_place(item, artifact)),)

@@ -20,11 +20,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what became of each case, where MLTUTOR_MATRIX names a file: docs/matrix.py makes the table of it."""
+    """Write what became of each case, where MLTUTOR_MATRIX names a file: docs/matrix.py makes the table of it.
+
+    Cases that were not asked about this time keep what the file says of them.
+    """
     outcomes = session.config.stash[OUTCOMES]
-    if (path := os.environ.get("MLTUTOR_MATRIX")) and outcomes:
-        rows = [{"defect": d, "toolchain": t, "python": v, "outcome": o} for (d, t, v), o in sorted(outcomes.items())]
-        Path(path).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if (name := os.environ.get("MLTUTOR_MATRIX")) and outcomes:
+        path = Path(name)
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        known = {(row["defect"], row["toolchain"], row["python"]): row["outcome"] for row in before} | outcomes
+        rows = [{"defect": d, "toolchain": t, "python": v, "outcome": o} for (d, t, v), o in sorted(known.items())]
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TOOLCHAINS = ("C", "Cython", "pybind11", "PyO3", "cffi", "ctypes")
+TOOLCHAINS = ("C", "Cython", "pybind11", "PyO3", "cffi", "ctypes", "torch")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def like(name: str, argument: str, toolchains: str, **more: object) -> dict[str,
 
 
 OBJECT, ITEMS, DOUBLES, ROUNDS = "C()", "[C(), C()]", "array.array('d', [1.5] * 5)", "2e7"
+TENSOR = "m.torch.full((5,), 1.5, dtype=m.torch.float64)"
 CAUGHT = "try: m.{}(C())\nexcept ValueError: pass"
 
 CASES: dict[str, dict[str, Case]] = {
@@ -63,10 +64,12 @@ CASES: dict[str, dict[str, Case]] = {
     "memory-leak": {
         "C": both("malloc_leak", "2.5"),
         **like("memory_leak", "2.5", "Cython pybind11 PyO3 cffi ctypes"),
+        "torch": both("memory_leak", TENSOR),
     },
     "out-of-bounds": {
         "C": both("past_the_end", DOUBLES),
         **like("out_of_bounds", DOUBLES, "Cython pybind11 PyO3 cffi ctypes"),
+        "torch": both("out_of_bounds", TENSOR),
     },
     "gil-held": {
         "C": both("gil_held", "60.0", note=True),
@@ -78,13 +81,10 @@ CASES: dict[str, dict[str, Case]] = {
     },
     "exception-contract": {
         "C": Case("m.null_without_exception(C())", CAUGHT.format("clean_null_without_exception")),
-        "Cython": Case(
-            "m.exception_contract(C())",
-            CAUGHT.format("clean_exception_contract"),
-            missed="Cython's own code crashes on the missing exception: `crash` is reported",
-            missed_by=("3.12", "3.13"),
-        ),
-        "pybind11": Case("m.exception_contract(C())", CAUGHT.format("clean_exception_contract")),
+        **{
+            name: Case("m.exception_contract(C())", CAUGHT.format("clean_exception_contract"))
+            for name in ("Cython", "pybind11")
+        },
     },
     "error-path": {"C": both("error_path_leak", OBJECT, faults=True)},
     "type-leak": {"C": Case("m.KeepsType(x)", "m.Good(x)")},
@@ -94,6 +94,7 @@ CASES: dict[str, dict[str, Case]] = {
     "crash": {
         "C": Case("m.used_after_free(C())", "m.clean_used_after_free(C())", code="use-after-free"),
         **{name: Case("m.crash(1)") for name in ("Cython", "pybind11", "PyO3", "cffi", "ctypes")},
+        "torch": Case(f"m.crash({TENSOR})"),
     },
 }
 # Where a toolchain can't have a defect, or makes the code that would have it by itself.
@@ -103,6 +104,7 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
     ("gil-missing", "PyO3"): "the API wants a token of the GIL",
     ("exception-contract", "PyO3"): "Result is either",
     ("gil-held", "cffi"): "it releases the GIL around every call",
+    ("gil-held", "torch"): "it releases the GIL around every call",
     ("error-path", "Cython"): "it makes the error paths",
     ("error-path", "pybind11"): "destructors release",
     ("error-path", "PyO3"): "Drop releases",

@@ -23,6 +23,7 @@ from tutor.engine.zygotes import Zygote
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PLANTED = HERE / "planted"
+sys.path.insert(0, str(HERE.parent / "worker"))  # operator_cases, worker_harness
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 OUTCOMES = pytest.StashKey[dict[tuple[str, str, str], str]]()
 SETUP = "import sys, array; sys.path.insert(0, {!r})\nimport {} as m\nclass C: pass\nx = C()"
@@ -33,13 +34,16 @@ MODULES = {
     "PyO3": "planted_pyo3",
     "cffi": "planted_cffi",
     "ctypes": "planted_ctypes",
+    "torch": "planted_torch",
 }
 _ASK = """
 import importlib.util, json, sys, sysconfig
 import msgspec
 include, suffix = sysconfig.get_paths()["include"], sysconfig.get_config_var("EXT_SUFFIX")
 has_cffi = importlib.util.find_spec("_cffi_backend") is not None
-print(json.dumps(["%d.%d" % sys.version_info[:2], include, suffix, has_cffi]))
+needed = [importlib.util.find_spec(name) for name in ("torch", "numpy", "psutil")]
+torch = needed[0].submodule_search_locations[0] if all(needed) else ""
+print(json.dumps(["%d.%d" % sys.version_info[:2], include, suffix, has_cffi, torch]))
 """
 
 
@@ -65,15 +69,16 @@ class Python:
     include: str
     suffix: str
     has_cffi: bool
+    torch: str
     folder: Path
     loop: asyncio.AbstractEventLoop
     built: dict[str, str] = field(default_factory=dict)
     worker: Any = None
 
-    def compile(self, driver: str, sources: list[Path], name: str, *flags: str) -> Path:
+    def compile(self, driver: str, sources: list[Path], name: str, *flags: str, after: tuple[str, ...] = ()) -> Path:
         output = self.folder / name
         words = [driver, "-O2", "-g1", "-w", "-shared", "-fPIC", f"-I{self.include}", *flags, *map(str, sources), "-o"]
-        done = subprocess.run([*words, str(output), "-ldl"], capture_output=True, text=True, check=False)
+        done = subprocess.run([*words, str(output), *after, "-ldl"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return output
 
@@ -141,6 +146,17 @@ def _cffi(python: Python) -> None:
     python.compile("gcc", [python.folder / "_planted_cffi.c"], f"_planted_cffi{python.suffix}")
 
 
+def _torch(python: Python) -> None:
+    if not python.torch:
+        pytest.skip("torch is not installed there")
+    include, lib = Path(python.torch, "include"), Path(python.torch, "lib")
+    flags = (f"-I{include}", f"-I{include}/torch/csrc/api/include", f"-L{lib}", f"-Wl,-rpath,{lib}")
+    libraries = ("-ltorch", "-ltorch_cpu", "-lc10")
+    source = PLANTED / "planted_torch.cpp"
+    python.compile("g++", [source], "libplanted_torch.so", "-std=c++20", "-O1", *flags, after=libraries)
+    shutil.copy(PLANTED / "planted_torch.py", python.folder)
+
+
 BUILDERS: dict[str, Callable[[Python], None]] = {
     "C": _c,
     "Cython": _cython,
@@ -148,6 +164,7 @@ BUILDERS: dict[str, Callable[[Python], None]] = {
     "PyO3": _pyo3,
     "cffi": _cffi,
     "ctypes": _ctypes,
+    "torch": _torch,
 }
 
 
@@ -155,8 +172,7 @@ def make_ready(executable: str, folder: Path, loop: asyncio.AbstractEventLoop) -
     asked = subprocess.run([executable, "-c", _ASK], capture_output=True, text=True, check=False)
     if asked.returncode or not Path(json.loads(asked.stdout)[1], "Python.h").is_file():
         pytest.skip(f"{executable} has no msgspec, or no Python.h")
-    version, include, suffix, has_cffi = json.loads(asked.stdout)
-    python = Python(executable, version, include, suffix, has_cffi, folder, loop)
+    python = Python(executable, *json.loads(asked.stdout), folder, loop)
     sources = sorted((ROOT / "native" / "probe").glob("*.c"))
     probe = python.compile(
         "gcc", sources, "_probe.so", "-std=gnu11", "-O1", "-fvisibility=hidden", "-fno-strict-aliasing"

@@ -251,8 +251,30 @@ static PyObject *clean_gil_missing(PyObject *self, PyObject *arg) {
 
 /* ---- errors ---- */
 
+static PyObject *text_leak(PyObject *self, PyObject *arg) {
+    PyObject *text = PyUnicode_FromString("short"); /* MARK text_leak */
+    return PyUnicode_CheckExact(text) ? PyLong_FromLong(1000) : NULL;
+}
+static PyObject *clean_text_leak(PyObject *self, PyObject *arg) { /* the cache of types keeps the name */
+    PyObject *name = PyUnicode_FromString("__class__");
+    PyObject *type = name ? PyObject_GetAttr(arg, name) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(type);
+    return type ? PyObject_GetAttrString(arg, "__doc__") : NULL;
+}
+
 static PyObject *null_without_exception(PyObject *self, PyObject *arg) { return NULL; }
 static PyObject *clean_null_without_exception(PyObject *self, PyObject *arg) { return PyErr_Format(PyExc_ValueError, "as asked"); }
+
+static PyObject *null_with_traceback(PyObject *self, PyObject *arg) { /* what Cython does on every error */
+    PyTraceBack_Here(PyEval_GetFrame()); /* MARK null_with_traceback */
+    return NULL;
+}
+static PyObject *clean_null_with_traceback(PyObject *self, PyObject *arg) {
+    PyErr_SetString(PyExc_ValueError, "as asked");
+    PyTraceBack_Here(PyEval_GetFrame());
+    return NULL;
+}
 
 static PyObject *result_with_exception(PyObject *self, PyObject *arg) {
     long value = PyLong_AsLong(arg);
@@ -337,6 +359,8 @@ static int clear_item(PyObject *self) {
     return 0;
 }
 static int clear_nothing(PyObject *self) { return 0; }
+static PyObject *negative_mute(PyObject *self) { return NULL; }
+static PyObject *negative_raises(PyObject *self) { return PyErr_Format(PyExc_TypeError, "as asked"); }
 
 #define BOX(name, flags, ...) \
     static PyType_Slot name##_slots[] = {{Py_tp_init, box_init}, {Py_tp_new, PyType_GenericNew}, \
@@ -344,7 +368,10 @@ static int clear_nothing(PyObject *self) { return 0; }
     static PyType_Spec name##_spec = {"defects." #name, sizeof(Box), 0, Py_TPFLAGS_DEFAULT | flags, name##_slots};
 #define GC(traverse, clear) {Py_tp_traverse, traverse}, {Py_tp_clear, clear}
 
-BOX(Good, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, dealloc_good})
+BOX(Good, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, dealloc_good},
+    {Py_nb_negative, negative_raises})
+BOX(MuteSlot, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, dealloc_good},
+    {Py_nb_negative, negative_mute})
 BOX(KeepsType, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, dealloc_keeps_type})
 BOX(KeepsItem, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, dealloc_keeps_item})
 BOX(NoGC, 0, {Py_tp_dealloc, dealloc_plain})
@@ -357,17 +384,22 @@ BOX(NoUntrack, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, de
 
 #define BOTH(name) {#name, name, METH_O, NULL}, {"clean_" #name, clean_##name, METH_O, NULL}
 static PyMethodDef methods[] = {
-    BOTH(append_leak), BOTH(new_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
+    BOTH(append_leak), BOTH(new_leak), BOTH(text_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
     BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
     BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
-    BOTH(null_without_exception), BOTH(result_with_exception), BOTH(unchecked), BOTH(error_path_leak),
+    BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),
+    BOTH(error_path_leak),
     {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "defects", NULL, -1, methods};
 
 PyMODINIT_FUNC PyInit_defects(void) {
+#ifdef MUTE
+    return NULL;
+#endif
     PyType_Spec *specs[] = {&Good_spec,  &KeepsType_spec,   &KeepsItem_spec, &NoGC_spec,
-                            &NoVisit_spec, &NoTypeVisit_spec, &NoClear_spec,   &NoUntrack_spec};
+                            &NoVisit_spec, &NoTypeVisit_spec, &NoClear_spec,   &NoUntrack_spec,
+                            &MuteSlot_spec};
     PyObject *made = PyModule_Create(&module);
     for (size_t i = 0; made && i < sizeof specs / sizeof *specs; i++) {
         PyObject *type = PyType_FromSpec(specs[i]);

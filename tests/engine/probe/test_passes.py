@@ -31,6 +31,7 @@ def guarded(probe: Any) -> Any:
 CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "append_leak": ("ref-leak", "float", 4, Mortal),
     "new_leak": ("ref-leak", "dict", 1, Mortal),
+    "text_leak": ("ref-leak", "str", 1, Mortal),
     "argument_leak": ("ref-leak", "Mortal", 1, Mortal),
     "error_leak": ("ref-leak", "list", 1, lambda: "no number"),
     "over_release": ("ref-underflow", "Mortal", -1, mortals),
@@ -45,9 +46,10 @@ CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "past_the_end": ("crash", "", None, guarded),
     "gil_missing": ("gil-missing", "", None, Mortal),
     "null_without_exception": ("exception-contract", "", None, Mortal),
+    "null_with_traceback": ("exception-contract", "", None, Mortal),
     "result_with_exception": ("exception-contract", "", None, lambda: "no number"),
 }
-WITHOUT_A_MARK = {"error_leak", "null_without_exception", "result_with_exception"}
+WITHOUT_A_MARK = {"error_leak", "null_without_exception", "null_with_traceback", "result_with_exception"}
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from tutor.store.home import Home
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`defects` with debug lines, `stripped` with nothing but its init function."""
+    """`defects` with debug lines, `stripped` with nothing but its init function, `mute` that fails without a word."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         pytest.skip("the probe attaches on x86-64 Linux only")
     if shutil.which("gcc") is None or not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         pytest.skip("needs gcc and Python.h")
     folder = tmp_path_factory.mktemp("planted")
-    for name, flags in {"defects": ("-g1",), "stripped": ("-s",)}.items():
+    for name, flags in {"defects": ("-g1",), "stripped": ("-s",), "mute": ("-DMUTE",)}.items():
         text = DEFECTS.read_text(encoding="utf-8").replace("PyInit_defects", f"PyInit_{name}")
         source = folder / f"{name}.c"
         source.write_text(text.replace('"defects"', f'"{name}"').replace('"defects.', f'"{name}.'), encoding="utf-8")

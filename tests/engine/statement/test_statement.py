@@ -16,6 +16,7 @@ from tutor.core.finding import Severity
 CASES: dict[str, tuple[str, str, float | None, str]] = {
     "append_leak": ("ref-leak", "float", 4, "C()"),
     "new_leak": ("ref-leak", "dict", 1, "C()"),
+    "text_leak": ("ref-leak", "str", 1, "C()"),
     "argument_leak": ("ref-leak", "C", 1, "C()"),
     "over_release": ("ref-underflow", "C", -1, "[C(), C()]"),
     "borrowed_result": ("borrowed-return", "C", -1, "[C(), C()]"),
@@ -28,10 +29,17 @@ CASES: dict[str, tuple[str, str, float | None, str]] = {
     "past_the_end": ("out-of-bounds", "", None, "__import__('array').array('d', [1.5] * 5)"),
     "gil_missing": ("gil-missing", "", None, "C()"),
     "null_without_exception": ("exception-contract", "", None, "C()"),
+    "null_with_traceback": ("exception-contract", "", None, "C()"),
     "result_with_exception": ("exception-contract", "", None, "'no number'"),
 }
-# What the optimiser makes of them leaves no more than the function; of the last two there is no more to know.
-BY_FUNCTION = {"past_the_end", "borrowed_result", "null_without_exception", "result_with_exception"}
+# What the optimiser makes of them leaves no more than the function; of the last three there is no more to know.
+BY_FUNCTION = {
+    "past_the_end",
+    "borrowed_result",
+    "null_without_exception",
+    "null_with_traceback",
+    "result_with_exception",
+}
 
 
 def one(found: tuple[NativeFinding, ...]) -> NativeFinding:
@@ -94,6 +102,8 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("defects.KeepsItem(C())", "ref-leak"),
         ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
+        ("-defects.MuteSlot()", "exception-contract"),
+        ("import mute", "exception-contract"),
     ],
 )
 def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code: str) -> None:
@@ -111,10 +121,11 @@ def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code
         "defects.Good(x)",
         "box = defects.Good([]); box.item.append(box)",  # a cycle that the collector frees
         "holder.item = defects.Good(holder.item)",
+        "try: -defects.Good()\nexcept TypeError: pass",
         "[defects.clean_borrowed_item([C()]) for _ in range(5)]",
     ],
 )
-def test_what_is_kept_on_purpose_is_no_leak(asker: Asker, statement: str) -> None:
+def test_what_is_done_on_purpose_is_no_defect(asker: Asker, statement: str) -> None:
     more = "import functools\nkept = {}\nmemo = functools.lru_cache(None)(lambda text: [text])\n"
     diagnosis = asker(statement, setup=f"{SETUP}{more}holder = defects.Good(None)\n")
     assert (diagnosis.problem, diagnosis.findings) == (None, ())
@@ -170,7 +181,7 @@ def test_a_statement_that_does_not_come_back_is_a_finding(asker: Asker, statemen
 @pytest.mark.slow
 def test_memory_without_end_is_a_finding(asker: Asker) -> None:
     found = one(asker("x = []\nwhile True: x.append(b'1' * (1 << 20))", memory=200, seconds=60.0).findings)
-    assert found.finding.code == "out-of-memory"
+    assert (found.finding.code, found.place) == ("out-of-memory", None)
 
 
 @pytest.mark.slow
@@ -179,6 +190,15 @@ def test_a_setup_that_dies_is_a_finding(asker: Asker) -> None:
     assert (found.finding.code, found.subject) == ("crash", "the setup")
     found = one(asker("pass", setup="import os; os._exit(3)").findings)
     assert (found.finding.code, found.finding.message) == ("forbidden", "Ends the process (exit code 3)")
+
+
+@pytest.mark.slow
+def test_a_module_that_fails_without_a_word_is_a_finding(asker: Asker) -> None:
+    diagnosis = asker("mute", setup=f"{SETUP}import mute")
+    found = one(diagnosis.findings)
+    assert diagnosis.problem is None
+    assert (found.finding.code, found.subject) == ("exception-contract", "the setup")
+    assert "initialization of mute failed" in found.finding.message
 
 
 @pytest.mark.slow
@@ -191,6 +211,7 @@ def test_a_setup_that_dies_is_a_finding(asker: Asker) -> None:
         ("pass", "import nowhere_to_be_found", "environment", "there is no module nowhere_to_be_found"),
         ("len([])", "pass", "usage", "calls no extension module"),
         ("[].frobnicate()", "pass", "usage", "AttributeError"),
+        ("raise SystemError('bad argument to internal function')", "pass", "usage", "SystemError: bad argument"),
     ],
 )
 def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: str, kind: str, words: str) -> None:
@@ -229,6 +250,14 @@ def test_others_peoples_right_code_is_silent(asker: Asker, module: str, statemen
         assert "calls no extension module" in diagnosis.problem.message, diagnosis.problem
         pytest.skip(f"{module} has none on this Python")
     assert diagnosis.findings == ()
+
+
+@pytest.mark.slow
+def test_an_operator_of_torch_is_looked_at(asker: Asker) -> None:
+    pytest.importorskip("torch")
+    diagnosis = asker("torch.ops.aten.relu(y)", setup="import torch; y = torch.ones(5)", seconds=60.0)
+    assert (diagnosis.problem, diagnosis.findings) == (None, ())
+    assert any("libtorch_python" in path for path in diagnosis.libraries)
 
 
 def test_python_is_told(asker: Asker) -> None:

@@ -21,8 +21,8 @@ from tutor.core.verdict import CheckResult
 class ZygoteClient:
     """Starts a zygote; collects replies by run id."""
 
-    def __init__(self, flavour: str = "plain", errors: Path | None = None) -> None:
-        argv = [sys.executable, "-m", "tutor.worker.zygote", "--flavour", flavour]
+    def __init__(self, flavour: str = "plain", errors: Path | None = None, python: str = sys.executable) -> None:
+        argv = [python, "-m", "tutor.worker.zygote", "--flavour", flavour]
         started = time.perf_counter()
         stderr = errors.open("wb") if errors else None
         root = str(Path(tutor.__file__).parents[1])
@@ -106,9 +106,9 @@ class Outcome:
         return [finding.code for finding in self.results[name].findings]
 
 
-def outcome_of_checks(flavour: str, planted: Path, checks: str, root: Path) -> Outcome:
+def outcome_of_checks(flavour: str, planted: Path, checks: str, root: Path, python: str = sys.executable) -> Outcome:
     """What became of `checks`, written to a file in `root`, on the Python module `planted`; a zygote of its own."""
-    client = ZygoteClient(flavour, root / "errors.txt")
+    client = ZygoteClient(flavour, root / "errors.txt", python)
     (root / "test_planted.py").write_text(textwrap.dedent(checks))
     artifact = protocol.Artifact("python", planted.stem, sys_path=(str(planted.parent),), sources={})
     request = protocol.Check(client.run_id(), "t", str(root), artifact, protocol.Limits(seconds=60))

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tutor.worker.contract import complaint
 from tutor.worker.probe.seen import Exhumed, LedgerRow, Survey, SurvivorRow, WatchedRow
 from tutor.worker.probe.sites import NOWHERE, Site
 
-_CONTRACT = re.compile(r"returned NULL without setting an exception|returned a result with an exception set")
 # Where the reference to what a container holds was got, when the object itself was never handed to the API.
 _GETTERS = re.compile(r"Py\w+_(Get|Next|Fast|Items|Values|Keys)|PyIter_Next")
 # Fewer small blocks may come from malloc's cache of a thread, which its books call used all the time.
@@ -64,9 +64,8 @@ def suspect_freed(seen: Exhumed) -> list[Suspect]:
 
 def suspect_contract(exception: str) -> list[Suspect]:
     """The interpreter's own complaint about NULL and exceptions that do not go together."""
-    if exception.startswith("SystemError") and (match := _CONTRACT.search(exception)):
-        return [Suspect("exception-contract", match.group(0))]
-    return []
+    said = complaint(exception)
+    return [Suspect("exception-contract", said)] if said else []
 
 
 def suspect_leaks(seen: Survey, subjects: Sequence[Subject]) -> list[Suspect]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import ctypes
+import sys
 from typing import Any
 
 from tutor.core.diagnosis import NativeFinding
@@ -50,13 +52,15 @@ def guard_buffers(looker: Looker, subject: Subject) -> tuple[list[NativeFinding]
 def _is_buffer(value: Any) -> bool:
     if isinstance(value, bytes | bytearray | memoryview | array.array):
         return 0 < memoryview(value).nbytes <= _MOST_BYTES and memoryview(value).c_contiguous
-    return (
-        _is_array(value) and 0 < value.nbytes <= _MOST_BYTES and value.flags.c_contiguous and not value.dtype.hasobject
-    )
+    if _is_a(value, "torch", "Tensor"):
+        plain = value.device.type == "cpu" and value.layout is sys.modules["torch"].strided
+        return plain and value.is_contiguous() and 0 < value.nbytes <= _MOST_BYTES
+    array_like = _is_a(value, "numpy", "ndarray") and 0 < value.nbytes <= _MOST_BYTES
+    return array_like and bool(value.flags.c_contiguous) and not value.dtype.hasobject
 
 
-def _is_array(value: Any) -> bool:
-    return f"{type(value).__module__}.{type(value).__name__}" == "numpy.ndarray"
+def _is_a(value: Any, module: str, name: str) -> bool:
+    return (type(value).__module__, type(value).__name__) == (module, name)
 
 
 def _guarded(subject: Subject, number: int, side: str) -> None:
@@ -70,14 +74,25 @@ def _guarded(subject: Subject, number: int, side: str) -> None:
 def _with_wall(call: Call, number: int, side: str) -> Call:
     function, args, keywords = call
     value = args[number]
+    if _is_a(value, "torch", "Tensor"):
+        made = _walled("B", 1, ctypes.string_at(value.data_ptr(), value.nbytes), False, side)
+        tensor = sys.modules["torch"].frombuffer(made, dtype=value.dtype).reshape(value.shape)
+        return function, (*args[:number], tensor.requires_grad_(value.requires_grad), *args[number + 1 :]), keywords
     view = memoryview(value)
     plain = view.format if view.format and len(view.format) == 1 else "B"
     size = view.itemsize if plain == view.format else 1
-    made = library.probe().GuardBuffer(plain, size, (view.nbytes // size,), None, view.readonly, side)
-    made.fill(view.cast("B").tobytes() if view.ndim else view.tobytes())
-    crash.guard(made.wall_low, made.wall_high)
-    if _is_array(value):
+    data = view.cast("B").tobytes() if view.ndim else view.tobytes()
+    made = _walled(plain, size, data, view.readonly, side)
+    if _is_a(value, "numpy", "ndarray"):
         import numpy as np
 
         made = np.frombuffer(made, value.dtype).reshape(value.shape)
     return function, (*args[:number], made, *args[number + 1 :]), keywords
+
+
+def _walled(plain: str, size: int, data: bytes, readonly: bool, side: str) -> Any:
+    """These bytes in a buffer beside a wall that the crash handler knows."""
+    made = library.probe().GuardBuffer(plain, size, (len(data) // size,), None, readonly, side)
+    made.fill(data)
+    crash.guard(made.wall_low, made.wall_high)
+    return made

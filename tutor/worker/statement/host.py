@@ -15,15 +15,17 @@ from tutor.core.diagnosis import NativeFinding, Pass, Problem
 from tutor.core.finding import Finding
 from tutor.core.protocol import Diagnose
 from tutor.worker.channel import Channel
+from tutor.worker.contract import complaint
 from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
 from tutor.worker.statement import books, cycles, faults, libraries, source
 from tutor.worker.statement.look import Looker, unattributed
-from tutor.worker.statement.naming import Names
+from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
 
+SETUP = "the setup"
+_CONTRACT = "exception-contract"
 _SLOWER = 200  # under watch, at most
-_CONTRACT = "SystemError"
 _LEAKS = ("ref-leak", "memory-leak", "buffer-not-released", "ref-underflow", "borrowed-return")
 # Memory that is broken: what comes later would only crash.
 _BROKEN = ("use-after-free", "crash", "ref-underflow", "borrowed-return")
@@ -38,33 +40,38 @@ class Host:
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
         self._found: list[NativeFinding] = []
         self._whole = ""
+        self._complaint = ""
 
     def run(self) -> None:
         """Everything, unless there is a problem or the first run has ended it."""
         self._channel.send("python", sys.version.partition(" ")[0])
         problem = self._set_up()
-        if problem is None:
+        if problem is None and not self._found:
             whole = source.whole_statement(self._request.statement, self._names)
             self._whole = whole.label
             problem = self._first_run(whole)
             if problem is None:
                 problem = self._examine(whole)
+            if self._complaint and not any(f.finding.code == _CONTRACT for f in self._found):
+                self._tell(NativeFinding(Finding(_CONTRACT, self._complaint), whole.label))
+                problem = None
         if problem is not None:
             self._channel.send("problem", problem)
 
     # ---- the user's own code ----
 
     def _set_up(self) -> Problem | None:
-        self._channel.send("stage", "the setup")
+        self._channel.send("stage", SETUP)
         sys.path.insert(0, os.getcwd())
         try:
             exec(compile(self._request.setup, "<setup>", "exec"), self._names)
         except ModuleNotFoundError as error:
             return missing_module(error.name or str(error))
         except BaseException as error:  # noqa: BLE001 - the worker boundary: it is told to the user
-            return Problem(
-                "usage", f"the setup raises {_describe(error, '<setup>')}", "-s must run without an exception"
-            )
+            text = _describe(error, "<setup>")
+            if not complaint(text):
+                return Problem("usage", f"the setup raises {text}", "-s must run without an exception")
+            self._tell(NativeFinding(Finding(_CONTRACT, text), SETUP))
         return None
 
     def _first_run(self, whole: Subject) -> Problem | None:
@@ -79,7 +86,9 @@ class Host:
             return missing_module(module)
         if name == "SystemExit":
             self._tell(NativeFinding(Finding("forbidden", f"Ends the process: {text}"), whole.label))
-        elif name and name != _CONTRACT:
+        elif complaint(text):
+            self._complaint = text
+        elif name:
             return Problem("usage", f"the statement raises {text}", "it must run without an exception to be examined")
         for late in imported:
             # What the statement itself imports must be there before it is watched.
@@ -94,7 +103,7 @@ class Host:
         if reply.late:
             stack = names.stack(reply.crash)
             text = f"Still running after {self._seconds:g} s"
-            self._tell(NativeFinding(Finding("timeout", text), whole.label, stack[0] if stack else None, stack))
+            self._tell(NativeFinding(Finding("timeout", text), whole.label, blamed(stack), stack))
         elif reply.signal:
             for finding in [*self._cause(looker, whole), looker.crash(reply, whole)]:
                 self._tell(finding)
@@ -139,14 +148,18 @@ class Host:
         attached = libraries.attach_all([*libraries.suspected(entered), *libraries.bundled_libraries()])
         kept = self._books(whole)
         looker = Looker(Names(attached), _nothing, kept, self._seconds)
-        subjects = [*calls]
-        if not calls or not source.only_calls(self._request.statement):
-            subjects.append(whole)
-        for subject in subjects:
+        alone = calls if source.only_calls(self._request.statement) else ()
+        for subject in alone or (*calls, whole):
             if not self._look(looker, subject):
                 return None
-        self._conclude(looker, whole, kept)
+        # One call may lose what another has made: then only both together show it.
+        if alone and kept.grows and not self._leaks() and not self._look(looker, whole):
+            return None
+        self._conclude(whole, kept)
         return None
+
+    def _leaks(self) -> bool:
+        return any(f.finding.code in _LEAKS for f in self._found)
 
     def _books(self, whole: Subject) -> books.Books:
         reply = run_forked(lambda: books.time_once(whole.make()[0]), self._seconds)
@@ -187,10 +200,9 @@ class Host:
         counted = [f for f in looker.leaks(subject)[0] if f.finding.code in ("ref-underflow", "borrowed-return")]
         return counted or found
 
-    def _conclude(self, looker: Looker, whole: Subject, kept: books.Books) -> None:
+    def _conclude(self, whole: Subject, kept: books.Books) -> None:
         """What the books say of growth that no pass has named."""
-        leaks = [f for f in self._found if f.finding.code in _LEAKS]
-        if not leaks:
+        if not self._leaks():
             for finding in unattributed(kept, whole):
                 self._tell(finding)
 

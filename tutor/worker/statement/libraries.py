@@ -48,9 +48,14 @@ def _bundled(path: str) -> bool:
 
 
 def entered_libraries(whole: Subject, seconds: float) -> list[str]:
-    """Extension modules whose code calls Python or allocates when the statement runs once; in a forked child."""
-    candidates = loaded_extensions()
+    """Extension modules whose code calls Python or allocates when the statement runs once; in a forked child.
 
+    Other libraries where there is none: all of torch's functions but a few are in one, an operator is in its own.
+    """
+    return _entered(whole, seconds, loaded_extensions()) or _entered(whole, seconds, bundled_libraries())
+
+
+def _entered(whole: Subject, seconds: float, candidates: list[str]) -> list[str]:
     def body() -> Any:
         probe = library.probe()
         numbers = [_attach(path) for path in candidates]

@@ -8,14 +8,14 @@ from typing import Any
 
 from tutor.core.diagnosis import NativeFinding, NativePlace
 from tutor.core.finding import Finding, Severity
-from tutor.worker.crash import signal_name
+from tutor.worker.crash import broken_contract, signal_name
 from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
 from tutor.worker.probe.seen import Survey, read_exhumed, read_intervals, read_survey
 from tutor.worker.probe.suspects import Subject as Watched
 from tutor.worker.probe.suspects import Suspect, suspect_contract, suspect_freed, suspect_leaks
 from tutor.worker.statement.books import Books
-from tutor.worker.statement.naming import Names
+from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
 
 CALLS, CONFIRMING = 6, 26
@@ -98,7 +98,7 @@ class Looker:
     def found(self, suspect: Suspect, subject: Subject, when: str = "") -> NativeFinding:
         """A suspect with its name: the first of its sites that is known."""
         places = [place for site in suspect.sites if (place := self.names.place(site))]
-        text = suspect.text[:1].upper() + suspect.text[1:] if not suspect.text.startswith("arg") else suspect.text
+        text = suspect.text if suspect.text.startswith("arg") else _sentence(suspect.text)
         finding = Finding(suspect.code, f"{text}{when}", type=suspect.type, per_call=suspect.per_call)
         return NativeFinding(finding, subject.label, places[0] if places else self.entry(subject))
 
@@ -115,10 +115,12 @@ class Looker:
         """A signal, with the stack of native code."""
         stack = self.names.stack(reply.crash)
         finding = Finding("crash", signal_name(reply.signal))
+        if rule := broken_contract(reply.crash):
+            finding = Finding("exception-contract", _sentence(rule))
         if reply.crash is not None and reply.crash.guard:
             access = {True: "Writes", False: "Reads", None: "Reads or writes"}[reply.crash.write]
             finding = Finding("out-of-bounds", f"{access} past the end of a buffer")
-        return NativeFinding(finding, subject.label, stack[0] if stack else None, stack)
+        return NativeFinding(finding, subject.label, blamed(stack), stack)
 
     def fail(self, subject: Subject, fail_at: int, name: str) -> list[NativeFinding]:
         """What goes wrong when this call of the API fails."""
@@ -134,9 +136,13 @@ class Looker:
         return [_softened(self.found(s, subject), when) for s in moved]
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _softened(found: NativeFinding, when: str) -> NativeFinding:
     finding = found.finding
-    text = finding.message if finding.code == "error-path" else f"{finding.message}: crashes"
+    text = f"{finding.message}: crashes" if finding.code in ("crash", "out-of-bounds") else finding.message
     return replace(found, finding=replace(finding, code="error-path", message=f"{text}{when}"))
 
 
@@ -177,7 +183,8 @@ def unattributed(books: Books, subject: Subject) -> list[NativeFinding]:
     if books.unknown and (books.blocks or books.bytes):
         return []
     if books.blocks:
-        text = f"Keeps {books.blocks:g} blocks of Python's memory a call, {books.bytes:g} bytes of malloc's"
+        number = f"{books.blocks:g} block{'s' * (books.blocks != 1)}"
+        text = f"Keeps {number} of Python's memory a call, {books.bytes:g} bytes of malloc's"
         found = [Finding("memory-leak", text, per_call=books.blocks)]
     elif books.bytes:
         found = [Finding("memory-leak", f"Keeps {books.bytes:g} bytes a call, from malloc", per_call=books.bytes)]

@@ -72,6 +72,12 @@ class Names:
         return NativePlace(path, self._visible.get(begin, exported) if begin else exported, offset)
 
 
+def blamed(stack: tuple[NativePlace, ...]) -> NativePlace | None:
+    """The innermost frame of a crash that is not code which Cython puts into every module."""
+    own = (place for place in stack if not place.function.startswith("__Pyx_"))
+    return next(own, stack[0] if stack else None)
+
+
 def has_symbols(path: str) -> bool:
     """Whether a library was left its symbol table; without it the nearest exported name would be a wrong one."""
     try:

@@ -13,10 +13,10 @@ from tutor.core.diagnosis import Diagnosis, NativeFinding, Pass, Problem
 from tutor.core.finding import Finding
 from tutor.worker.channel import Envelope
 from tutor.worker.child import BROKEN_EXIT, Child, Watch
-from tutor.worker.crash import signal_name
+from tutor.worker.crash import broken_contract, signal_name
 from tutor.worker.probe import library
-from tutor.worker.statement.host import run_host
-from tutor.worker.statement.naming import Names
+from tutor.worker.statement.host import SETUP, run_host
+from tutor.worker.statement.naming import Names, blamed
 
 # Threads that a library has started are not there in a fork: whoever waits for them waits for good.
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -55,7 +55,7 @@ def _read(request: protocol.Diagnose, child: Child) -> Diagnosis:
 
     problems = all_of("problem", Problem)
     findings = all_of("finding", NativeFinding)
-    stages = all_of("stage", str) or ["the setup"]
+    stages = all_of("stage", str) or [SETUP]
     if "seconds" not in said and not problems:
         findings += _death(child, stages[-1])
     return Diagnosis(
@@ -71,7 +71,8 @@ def _read(request: protocol.Diagnose, child: Child) -> Diagnosis:
 
 
 def _death(child: Child, stage: str) -> list[NativeFinding]:
-    stack = Names([]).stack(child.inbox.crash)
+    # What the host itself runs is the setup; after that it waits for the forks.
+    stack = Names([]).stack(child.inbox.crash) if stage == SETUP else ()
     status = child.status or 0
     if child.killed:
         texts = {
@@ -81,9 +82,10 @@ def _death(child: Child, stage: str) -> list[NativeFinding]:
         }
         finding = Finding(child.killed, texts[child.killed])
     elif os.WIFSIGNALED(status):
-        finding = Finding("crash", signal_name(os.WTERMSIG(status)))
+        rule = broken_contract(child.inbox.crash)
+        finding = Finding("exception-contract", rule) if rule else Finding("crash", signal_name(os.WTERMSIG(status)))
     else:
         text = f"Ends the process (exit code {os.WEXITSTATUS(status)})"
         output = child.output.decode(errors="replace").strip().splitlines()
         finding = Finding("forbidden", f"{text}: {output[-1]}" if output else text)
-    return [NativeFinding(finding, stage, stack[0] if stack else None, stack)]
+    return [NativeFinding(finding, stage, blamed(stack), stack)]
