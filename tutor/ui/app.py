@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.console import RenderableType
+from rich.control import Control
 from textual import events
 from textual._compositor import CompositorUpdate
 from textual.app import App, SystemCommand
@@ -29,7 +30,7 @@ from tutor.ui.framework import speak_ascii
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
-from tutor.ui.painted import Painted, can_be_sparse
+from tutor.ui.painted import Painted, Sequences, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
@@ -130,9 +131,15 @@ class TutorApp(App[int], inherit_bindings=False):
         self.refresh()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Textual's way to the terminal, with what is on it already left out."""
-        if isinstance(renderable, CompositorUpdate) and can_be_sparse(renderable):
-            renderable = self._painted.sparse(renderable, self.size.width)
+        """Textual's way to the terminal, with what is on it already left out; nothing new sends nothing."""
+        shown = self._running and not self._closed and not self.is_headless and not self._batch_count
+        if shown and isinstance(renderable, CompositorUpdate) and can_be_sparse(renderable):
+            changes = self._painted.changes(renderable, self.size.width, self.console)
+            if not changes:
+                return
+            # The cursor is hidden; where it stands matters to input methods, while something is being typed.
+            typed = self.cursor_position
+            renderable = Sequences(changes + (Control.move_to(*typed).segment.text if typed else ""))
         super()._display(screen, renderable)
 
     def _leave(self, code: int) -> None:
