@@ -120,7 +120,7 @@ class Writer:
         while x < end and (shown[x] != wanted[x] or not wanted[x].text):
             blanks = _blanks(wanted, x, end)
             if blanks >= _ERASED:
-                self._turn(PLAIN)
+                self._turn(_look_for(BLANK, self._look))
                 self._sent.append(f"\x1b[{blanks}X")
                 return x + blanks
             if wanted[x].text:
@@ -133,16 +133,15 @@ class Writer:
     def _blank(self, y: int, start: int, stop: int, width: int) -> None:
         """Make these cells blank; all to the right of them are."""
         self._go(y, start, ())
-        if stop - start <= len(_ERASE) - len(between(self._look, PLAIN)):
-            for _ in range(start, stop):
-                self._put(BLANK)
+        self._turn(_look_for(BLANK, self._look))
+        if stop - start <= len(_ERASE):
+            self._sent.append(" " * (stop - start))
             self._at = (y, stop) if stop < width else None
         else:
-            self._turn(PLAIN)
             self._sent.append(_ERASE)
 
     def _put(self, cell: Cell) -> None:
-        self._turn(cell.look or PLAIN)
+        self._turn(_look_for(cell, self._look))
         self._sent.append(cell.text)
 
     def _turn(self, look: Look) -> None:
@@ -157,23 +156,29 @@ class Writer:
             self._sent.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
         else:
             move = f"\x1b[{x + 1}G"
-            again = self._again(wanted[self._at[1] : x]) if wanted else None
-            if again is None or len(again.encode()) > len(move):
-                self._sent.append(move)
-            else:
+            again, look = self._again(wanted[self._at[1] : x])
+            if 0 < len(again.encode()) <= len(move):
                 self._sent.append(again)
-                self._look = wanted[x - 1].look or PLAIN
+                self._look = look
+            else:
+                self._sent.append(move)
         self._at = (y, x)
 
-    def _again(self, cells: Sequence[Cell]) -> str | None:
-        """The bytes of cells that are on the terminal already; None where they are too many or not known."""
-        if not 0 < len(cells) <= _NEAR or any(cell.look is None for cell in cells) or not cells[0].text:
-            return None
+    def _again(self, cells: Sequence[Cell]) -> tuple[str, Look]:
+        """The bytes of cells that are on the terminal already; none where they are too many or not known."""
         sent, look = "", self._look
+        if not 0 < len(cells) <= _NEAR or any(cell.look is None for cell in cells) or not cells[0].text:
+            return sent, look
         for cell in cells:
-            sent += between(look, cell.look or PLAIN) + cell.text
-            look = cell.look or PLAIN
-        return sent
+            before, look = look, _look_for(cell, look)
+            sent += between(before, look) + cell.text
+        return sent, look
+
+
+def _look_for(cell: Cell, now: Look) -> Look:
+    """The look to write a cell in: a blank's is often the one that is on."""
+    wanted = cell.look or PLAIN
+    return now if cell.text == " " and now.on_blank() == wanted else wanted
 
 
 def _blanks(cells: Sequence[Cell], start: int, end: int) -> int:
