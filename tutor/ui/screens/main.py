@@ -105,6 +105,7 @@ class MainScreen(ExerciseActions):
     def tick(self, view: View) -> None:
         """Only the elapsed time has moved on."""
         self.status.show(view)
+        self.panels["checks"].show(view)
 
     def _tab_parts(self, view: View) -> list[Part]:
         parts: list[Part] = []
