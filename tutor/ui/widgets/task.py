@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from tutor.core.exercise import Exercise
 from tutor.ui.framework import load_markdown
-from tutor.ui.glyphs import UNICODE, Glyphs
+from tutor.ui.glyphs import Glyphs
 from tutor.ui.typeset import clean
 
 _STEP = 8
@@ -27,7 +27,6 @@ class TaskPanel(VerticalScroll):
         super().__init__(id=id, classes="panel")
         self.border_title = self.TITLE
         self._text = ""
-        self._glyphs = UNICODE
 
     def compose(self) -> ComposeResult:
         """A plain placeholder."""
@@ -52,11 +51,6 @@ class TaskPanel(VerticalScroll):
             await widget.update(clean(text))
         self.query_one("#task-plain").display = False
         self.scroll_home(animate=False)
-        self.call_after_refresh(self._mark, glyphs)
-
-    def on_resize(self) -> None:
-        """Another width cuts other pictures."""
-        self.call_after_refresh(self._mark)
 
     def action_scroll_left(self) -> None:
         """Pictures and code that are cut move, the text is wrapped."""
@@ -73,12 +67,3 @@ class TaskPanel(VerticalScroll):
     def _fences(self) -> Iterable[Widget]:
         # By its name: the class is not imported before the first paint.
         return self.query("MarkdownFence")
-
-    def _mark(self, glyphs: Glyphs | None = None) -> None:
-        """Say under each picture that is cut how to see the rest."""
-        self._glyphs = glyphs or self._glyphs
-        widens = "" if self.screen.has_class("-tabs") else ", z gives it the whole width"
-        for fence in self._fences():
-            cut = fence.max_scroll_x > 0
-            fence.set_class(cut, "-cut")
-            fence.border_subtitle = f"{self._glyphs.arrow} (right arrow) shows the rest{widens}" if cut else ""
