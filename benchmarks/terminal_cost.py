@@ -1,9 +1,9 @@
 """What the app costs a terminal: bytes for a verdict, bytes when idle, and the first paint against a bare Textual app.
 
-    python -m benchmarks.terminal_cost [--rounds 7] [--json FILE]
+    python -m benchmarks.terminal_cost [--rounds 7] [--exercises capi-refs,cpp-view,...] [--json FILE]
 
 Both apps run on a pseudo-terminal of 80x24. First paint is the time from the start of the process until text is on the
-screen; the two take turns. Before it mltutor writes one line, measured apart. The verdicts are those of a failing and
+screen; the two take turns. Before it mltutor writes one line, measured apart. The verdicts are those of a failing
 of a right capi-refs, really built and checked.
 """
 
@@ -118,10 +118,11 @@ def first_paint(words: list[str], text: bytes, environment: dict[str, str]) -> f
         return seconds
 
 
-def verdict_bytes(folder: Path, rounds: int) -> dict[str, list[int]]:
-    """Bytes from a save until nothing more comes, for code that leaks and for right code, and of an idle app."""
-    exercise = find_exercise(load_course(), "capi-refs", None)
-    workspace = Workspace(folder / "workspace")
+def verdict_bytes(name: str, folder: Path, rounds: int) -> dict[str, list[int]]:
+    """Bytes from a save until nothing more comes, for a fault and for right code, and of an idle app."""
+    exercise = find_exercise(load_course(), name, None)
+    workspace = Workspace(folder / name)
+    comment = "#" if exercise.main_file.endswith((".py", ".pyx")) else "//"
     workspace.start(exercise)
     file = workspace.folder(exercise) / exercise.main_file
     texts = {
@@ -129,18 +130,19 @@ def verdict_bytes(folder: Path, rounds: int) -> dict[str, list[int]]:
         "pass": solution_files(exercise)[exercise.main_file],
     }
     counts: dict[str, list[int]] = {"fail": [], "pass": [], "idle": []}
-    words = [sys.executable, "-m", "tutor.cli.main", "start", "capi-refs", "--workspace", str(workspace.root)]
+    words = [sys.executable, "-m", "tutor.cli.main", "start", name, "--workspace", str(workspace.root)]
     with screen(words, MLTUTOR_HOME=str(folder / "home")) as app:
-        app.until(b"Who owns")
+        app.until(exercise.title.split()[0].encode())
         app.drain(20.0, 300.0)  # the starter's verdict, and most of what is prepared in the background
         app.press(b"\r")  # the page of the first start
         app.drain(1.0)
         app.press(b"3")
         app.drain(1.0)
         for number in range(rounds):
-            for name, text in texts.items():
-                file.write_bytes(text + f"// {number}\n".encode())
-                counts[name].append(app.drain(6.0))
+            for kind, text in texts.items():
+                file.write_bytes(text + f"\n{comment} {number}\n".encode())
+                counts[kind].append(app.drain(6.0))
+        app.drain(20.0, 300.0)  # what is prepared in the background is told, and that is not idle
         counts["idle"].append(app.drain(10.0, 10.0))
     return counts
 
@@ -149,6 +151,7 @@ def main() -> None:
     """Measure, print, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--exercises", default="capi-refs,cpp-view,ct-layout,cy-decay,rs-bpe")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "terminal_cost.json")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mltutor-bench-"))
@@ -160,25 +163,30 @@ def main() -> None:
             home = {"MLTUTOR_HOME": str(folder / "first-home")}
             words.append(first_paint(app, b"is starting", home))
             ours.append(first_paint(app, b"Task", home))
-        counts = verdict_bytes(folder, 3)
+        counts = {name: verdict_bytes(name, folder, 3) for name in args.exercises.split(",")}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     ratio = paired_ratio(bare, ours)
     report(bare, ours, ratio.value, counts, print)
     print(f"first words (`mltutor is starting`): {median(words):.2f} s")
-    document = {"schema": 1, "bare_s": bare, "mltutor_s": ours, "first_paint_ratio": ratio.value, "bytes": counts}
+    document = {"schema": 2, "bare_s": bare, "mltutor_s": ours, "first_paint_ratio": ratio.value, "bytes": counts}
     document["words_s"] = words
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def report(
-    bare: list[float], ours: list[float], ratio: float, counts: dict[str, list[int]], say: Callable[[str], None]
+    bare: list[float],
+    ours: list[float],
+    ratio: float,
+    counts: dict[str, dict[str, list[int]]],
+    say: Callable[[str], None],
 ) -> None:
     """The figures as lines."""
     say(f"first paint: {median(ours):.2f} s, a bare Textual app {median(bare):.2f} s, ratio {ratio:.2f}")
-    for name, values in counts.items():
-        say(f"{name}: {', '.join(map(str, values))} bytes")
+    for name, kinds in counts.items():
+        for kind, values in kinds.items():
+            say(f"{name}, {kind}: {', '.join(map(str, values))} bytes")
 
 
 if __name__ == "__main__":

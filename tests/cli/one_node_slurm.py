@@ -57,6 +57,10 @@ class Slurm:
         """The jobs, one a line."""
         return _call("squeue", "--noheader", "--format=%j %T", conf=self.conf).strip()
 
+    def until_running(self, seconds: float = 60) -> bool:
+        """True once a job has a node."""
+        return _until(lambda: "RUNNING" in self.queue(), seconds)
+
     def until_idle(self, seconds: float = 60) -> bool:
         """True once no job is left."""
         return _until(lambda: not self.queue(), seconds)

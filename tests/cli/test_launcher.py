@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from command_line import Cli
 from one_node_slurm import NoSlurm, Slurm, running
+from watch import Watch
 
 pytestmark = pytest.mark.slow
 
@@ -73,4 +75,28 @@ def test_the_checks_run_in_a_slurm_job(cli: Cli, double: Path, slurm: Slurm, mon
     assert "crash" in {finding["code"] for finding in crashed["findings"]}
     double.write_text(RIGHT)
     assert cli.process("check", "demo-double", "--launcher", launcher).code == 0
+    assert slurm.until_idle(), slurm.queue()
+
+
+def test_a_job_that_queues_says_so_and_is_withdrawn_when_the_learner_leaves(
+    cli: Cli, double: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    double.write_text(RIGHT)
+    holder = subprocess.Popen(["srun", "--exclusive", "sleep", "120"], stderr=subprocess.DEVNULL)
+    try:
+        assert slurm.until_running()
+        watch = Watch("demo-double", "--plain", "--launcher", "srun --exclusive")
+        try:
+            queued = watch.until("queued and waiting for resources")
+            assert "check: waiting for the launcher: srun: job" in queued
+            assert "PENDING" in slurm.queue()
+            watch.type("q")
+            watch.process.wait(30)
+        finally:
+            watch.close()
+        assert "PENDING" not in slurm.queue()
+    finally:
+        holder.terminate()
+        holder.wait(20)
     assert slurm.until_idle(), slurm.queue()

@@ -95,3 +95,50 @@ async def test_the_launcher_comes_first(fake_worker: tuple[str, ...]) -> None:
     assert psutil.Process(ready.pid).environ()["LAUNCHED"] == "yes"
     await zygote.close()
     assert not psutil.pid_exists(ready.pid)
+
+
+QUEUES = """
+trap 'echo gone > "$1"; exit 1' TERM
+echo "srun: job 5 queued and waiting for resources" >&2
+while [ ! -e "$2" ]; do sleep 0.05; done
+shift 2
+exec "$@"
+"""
+
+
+def queueing(folder: Path, worker: tuple[str, ...]) -> Zygote:
+    """A launcher that says that it queues and gets its place once there is a file `place`."""
+    words = ("sh", "-c", QUEUES, "launcher", str(folder / "left"), str(folder / "place"))
+    return Zygote("plain", launcher=words, command=worker)
+
+
+async def test_a_launcher_that_says_why_it_waits_is_heard_and_waited_for(
+    tmp_path: Path, fake_worker: tuple[str, ...]
+) -> None:
+    zygote = queueing(tmp_path, fake_worker)
+    heard: list[str] = []
+    starting = asyncio.create_task(zygote.start(1.0))
+    await asyncio.sleep(0.5)
+    with zygote.heard(heard.append):
+        assert heard == ["srun: job 5 queued and waiting for resources"], "said before anybody listened"
+        await asyncio.sleep(1.5)
+        assert not starting.done()
+        (tmp_path / "place").touch()
+        assert (await starting).flavour == "plain"
+    await zygote.close()
+    assert not (tmp_path / "left").exists()
+
+
+async def test_a_launcher_that_queues_is_told_to_go(tmp_path: Path, fake_worker: tuple[str, ...]) -> None:
+    zygote = queueing(tmp_path, fake_worker)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(zygote.start(), 1.0)
+    await zygote.close()
+    assert (tmp_path / "left").read_text() == "gone\n"
+
+
+async def test_a_launcher_that_says_nothing_is_given_up(fake_worker: tuple[str, ...]) -> None:
+    zygote = Zygote("plain", launcher=("sh", "-c", "sleep 60", "launcher"), command=fake_worker)
+    with pytest.raises(WorkerError, match="did not get ready within 0 s"):
+        await zygote.start(0.3)
+    await zygote.close()

@@ -37,7 +37,7 @@ class Stage:
         app, groups = self.app, {worker.group for worker in self.app.workers}
         # A sheet's worker that has put nothing on screen is still reading files.
         loading = groups & {"task", "sources", "hint"} or ("sheet" in groups and len(app.screen_stack) == 1)
-        pending = app._due or app._notable or len(app._link._tasks) > 1
+        pending = app._pace.pending or app._notable or len(app._link._tasks) > 1
         return self.session.queue.empty() and not loading and not pending
 
     async def press(self, *keys: str) -> None:

@@ -146,6 +146,21 @@ def test_in_the_terminal_of_vs_code_that_is_the_editor(programs):
     programs("vim", "code")
     assert place({"TERM_PROGRAM": "vscode"}).argv == ("code", "--goto", "/w/my files/a.c:7")
     assert place({"TERM_PROGRAM": "vscode", "EDITOR": "vim"}).argv[0] == "vim"
+    # `code --wait` is what git wants; here it would last until the file is closed.
+    assert place({"EDITOR": "code --wait"}).argv == ("code", "--goto", "/w/my files/a.c:7")
+
+
+def test_the_kin_of_vs_code_are_told_apart_in_their_terminals(programs, tmp_path):
+    programs("vim", "code", "code-insiders", "cursor")
+    insiders = {"TERM_PROGRAM": "vscode", "TERM_PROGRAM_VERSION": "1.99.0-insider"}
+    assert place(insiders).argv[0] == "code-insiders"
+    assert place({"TERM_PROGRAM": "vscode", "CURSOR_TRACE_ID": "0"}).argv[0] == "cursor"
+    # In tmux in such a terminal: while the window that it was started from is there.
+    hook = tmp_path / "vscode-ipc.sock"
+    tmux = {"TERM_PROGRAM": "tmux", "VSCODE_IPC_HOOK_CLI": str(hook)}
+    assert place(tmux).argv[0] == "vim"
+    hook.touch()
+    assert place(tmux).argv[0] == "code"
 
 
 @pytest.mark.parametrize(

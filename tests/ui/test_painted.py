@@ -78,30 +78,68 @@ def test_a_terminal_shows_the_same_after_sparse_updates(system: str, seed: int) 
             lines[y] = Strip.join([lines[y].crop(0, keep), a_strip(chance, WIDTH - keep)])
         update = LayoutUpdate([[line.crop(0, 13), line.crop(13, WIDTH)] for line in lines], Region(0, 0, WIDTH, HEIGHT))
         whole_stream.feed(update.render_segments(out))
-        sparse_stream.feed(painted.sparse(update, WIDTH).render_segments(out))
+        sparse_stream.feed(painted.changes(update, WIDTH, out))
         assert shown(sparse) == shown(whole), f"step {step}"
+
+
+def one_line(*parts: tuple[str, Style | None]) -> LayoutUpdate:
+    line = Strip([Segment(text, style) for text, style in parts]).adjust_cell_length(WIDTH)
+    return LayoutUpdate([[line]], Region(0, 0, WIDTH, 1))
+
+
+def sent(*updates: LayoutUpdate) -> str:
+    """What the last of some updates sends."""
+    painted, out = Painted(), console("256")
+    return [painted.changes(update, WIDTH, out) for update in updates][-1]
 
 
 def test_what_is_shown_already_costs_nothing() -> None:
     painted, out = Painted(), console("256")
     line = Strip([Segment("checks ", Style(bold=True)), Segment("4/6" + " " * 30, Style(color="green"))])
     update = LayoutUpdate([[line]], Region(0, 0, WIDTH, 1))
-    first = painted.sparse(update, WIDTH).render_segments(out)
-    assert "checks" in first
-    assert painted.sparse(update, WIDTH).render_segments(out) == ""
+    assert "checks" in painted.changes(update, WIDTH, out)
+    assert painted.changes(update, WIDTH, out) == ""
     changed = Strip([Segment("checks ", Style(bold=True)), Segment("5/6" + " " * 30, Style(color="green"))])
     chops = ChopsUpdate([{0: changed}], [(0, 0, WIDTH)], [[WIDTH]])
-    assert painted.sparse(chops, WIDTH).render_segments(out) == "\x1b[1;8H\x1b[32m5\x1b[m"
+    assert painted.changes(chops, WIDTH, out) == "\x1b[1;8H\x1b[32m5\x1b[m"
     painted.forget()
-    assert painted.sparse(chops, WIDTH).render_segments(out).endswith("\x1b[K")
+    assert "checks" in painted.changes(chops, WIDTH, out)
 
 
 def test_a_mark_belongs_to_its_character_and_half_a_wide_one_is_never_sent() -> None:
-    painted = Painted()
-    plain, marked = Strip([Segment("cafe 世界")]), Strip([Segment("cafe\u0301 世界")])
-    assert painted.changes(0, 0, plain) == [(0, 9, False)]
-    assert painted.changes(0, 0, marked) == [(3, 4, False)]
-    assert painted.changes(0, 0, Strip([Segment("cafe\u0301 世人")])) == [(7, 9, False)]
+    plain, marked = one_line(("cafe 世界", None)), one_line(("cafe\u0301 世界", None))
+    assert sent(marked) == "\x1b[1Hcafe\u0301 世界\x1b[K"
+    assert sent(plain, marked) == "\x1b[1;4He\u0301"
+    assert sent(marked, one_line(("cafe\u0301 世人", None))) == "\x1b[1;8H人"
+
+
+def test_looks_are_changed_by_the_fewest_codes() -> None:
+    red, bold_red, dim = Style(color="red"), Style(color="red", bold=True), Style(dim=True)
+    empty = one_line(("", None))
+    assert sent(empty, one_line(("a", red), ("b", bold_red))) == "\x1b[1H\x1b[31ma\x1b[1mb\x1b[m"
+    assert sent(empty, one_line(("a", bold_red), ("b", dim))) == "\x1b[1H\x1b[1;31ma\x1b[0;2mb\x1b[m"
+    assert sent(empty, one_line(("a", red), ("b", Style(color="green")))) == "\x1b[1H\x1b[31ma\x1b[32mb\x1b[m"
+
+
+def test_what_lies_between_two_changes_is_sent_again_where_that_is_shorter_than_a_move() -> None:
+    assert sent(one_line(("1 of 3", None)), one_line(("2 of 4", None))) == "\x1b[1H2 of 4"
+    far = "1 of the many checks that are there: 3"
+    assert sent(one_line((far, None)), one_line((far.replace("1", "2").replace("3", "4"), None))) == (
+        "\x1b[1H2\x1b[38G4"
+    )
+    coloured = one_line(("1", None), ("of", Style(color="red")), ("3", None))
+    assert sent(coloured, one_line(("2", None), ("of", Style(color="red")), ("4", None))) == "\x1b[1H2\x1b[4G4"
+
+
+def test_many_blanks_are_erased_and_few_are_sent() -> None:
+    assert sent(one_line(("x" * 30 + "yz", None)), one_line((" " * 30 + "yz", None))) == "\x1b[1H\x1b[30X"
+    assert sent(one_line(("x" * 30, None)), one_line(("x" * 20, None))) == "\x1b[1;21H\x1b[K"
+    assert sent(one_line(("x" * 30, None)), one_line(("x" * 29, None))) == "\x1b[1;30H "
+
+
+def test_a_link_is_opened_and_closed() -> None:
+    linked = one_line(("see ", None), ("here", Style(link="https://example.org")), (" now", None))
+    assert sent(linked) == "\x1b[1Hsee \x1b]8;;https://example.org\x1b\\here\x1b]8;;\x1b\\ now\x1b[K"
 
 
 class Demo:

@@ -137,14 +137,22 @@ class _Run:
     async def _device_missing(self) -> str:
         if "gpu" not in self.exercise.needs and self.exercise.toolchain != "cuda":
             return ""
-        ready = await self.zygote.start()
+        ready = await self._worker()
         return "" if ready.gpu else "compiled; what needs a GPU did not run: none here"
 
     # -- check
 
+    async def _worker(self) -> p.Ready:
+        """The worker that runs the learner's code, with what its launcher says while it waits for a place."""
+        if not self.zygote.running:
+            self._enter("check", "starting the worker")
+        with self.zygote.heard(lambda words: self._enter("check", f"waiting for the launcher: {words}")):
+            return await self.zygote.start()
+
     async def _check(self, artifact: p.Artifact) -> tuple[Outcome, str]:
-        self._enter("check", "starting the worker" if not self.zygote.running else "")
         started = time.perf_counter()
+        await self._worker()
+        self._enter("check")
         announced: tuple[str, ...] = ()
         done: p.Done | None = None
         message = p.Check(

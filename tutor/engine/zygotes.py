@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import shlex
+import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Literal
 
 import msgspec
 
-from tutor.content.resources import checkout_root
 from tutor.core import protocol as p
 from tutor.core.errors import WorkerError
+from tutor.engine.launch import Listener, Said, python_path, reply_of
 from tutor.engine.process import Peer, start_peer
 
 Flavour = Literal["plain", "torch", "cuda", "cython", "bare"]
@@ -24,7 +24,7 @@ Prepare = Callable[[], Awaitable[p.Warm | None]]
 """What a start of a zygote imports and preloads before any fork; made while the process starts."""
 READY_SECONDS = 180.0
 CANCEL_SECONDS = 3.0
-STDERR_BYTES = 4000
+LEAVE_SECONDS = 2.0
 
 
 class _Died(Exception):
@@ -49,7 +49,7 @@ class Zygote:
         self._argv = (*launcher, *prefix, *worker, "--flavour", flavour)
         self._peer: Peer | None = None
         self._replies: dict[int, asyncio.Queue[p.Reply | None]] = {}
-        self._stderr = b""
+        self._said = Said()
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
@@ -72,8 +72,7 @@ class Zygote:
     async def start(self, timeout: float = READY_SECONDS) -> p.Ready:
         """Start it when it is not up. Raises WorkerError with the end of its stderr when it does not get ready.
 
-        A caller that is cancelled leaves the start going on: the next run needs the process too.
-        """
+        A caller that is cancelled leaves the start going on: the next run needs the process too."""
         if self.ready is None:
             if self._starting is None or self._starting.done():
                 self._starting = asyncio.create_task(self._start(timeout))
@@ -81,6 +80,10 @@ class Zygote:
         if self.ready is None:
             raise self._error("the worker ended as soon as it was ready")
         return self.ready
+
+    def heard(self, listener: Listener) -> AbstractContextManager[None]:
+        """Inside the block the listener is told what the launcher says until the worker is ready: that it queues."""
+        return self._said.heard(listener) if self._launcher else contextlib.nullcontext()
 
     async def _start(self, timeout: float) -> None:
         launch = asyncio.create_task(self._launch(timeout))
@@ -149,20 +152,32 @@ class Zygote:
 
     async def _launch(self, timeout: float) -> p.Ready:
         await self._end()
-        self._stderr = b""
-        peer = self._peer = await start_peer(self._argv, _python_path())
+        self._said.begin()
+        peer = self._peer = await start_peer(self._argv, python_path())
         self._background(self._read_stderr(peer))
         reply: p.Ready | None = None
         try:
-            reply = await asyncio.wait_for(self._first(peer), timeout)
+            reply = await self._patiently(self._first(peer), timeout)
         except TimeoutError:
             raise self._error(f"the worker did not get ready within {timeout:.0f} s") from None
         else:
+            self._said.ready()
             self._background(self._read(peer))
             return reply
         finally:
             if reply is None:
                 await self._end()
+
+    async def _patiently(self, first: Coroutine[None, None, p.Ready], timeout: float) -> p.Ready:
+        """The first reply. A launcher that says something may queue for hours: the learner sees it and can leave."""
+        task = asyncio.ensure_future(first)
+        try:
+            await asyncio.wait({task}, timeout=timeout)
+            if not task.done() and not (self._launcher and self._said.text):
+                raise TimeoutError
+            return await task
+        finally:
+            task.cancel()
 
     async def _first(self, peer: Peer) -> p.Ready:
         assert peer.process.stdout
@@ -170,7 +185,7 @@ class Zygote:
         if not line:
             await asyncio.sleep(0.1)
             raise self._error("the worker ended before it was ready")
-        reply = _decode(line)
+        reply = reply_of(line)
         if not isinstance(reply, p.Ready) or reply.protocol != p.PROTOCOL:
             raise self._error(f"the worker does not speak protocol {p.PROTOCOL}: {line[:200]!r}")
         return reply
@@ -210,16 +225,16 @@ class Zygote:
             await self._end()
 
     def _deliver(self, line: bytes) -> None:
-        reply = _decode(line)
+        reply = reply_of(line)
         if reply is None:
-            self._stderr += b"not a reply: " + line[:200]
+            self._said.add(b"not a reply: " + line[:200])
         elif not isinstance(reply, p.Ready) and (queue := self._replies.get(reply.run_id)):
             queue.put_nowait(reply)
 
     async def _read_stderr(self, peer: Peer) -> None:
         assert peer.process.stderr
         while chunk := await peer.process.stderr.read(1 << 16):
-            self._stderr = (self._stderr + chunk)[-STDERR_BYTES:]
+            self._said.add(chunk)
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -228,11 +243,17 @@ class Zygote:
 
     async def _end(self) -> None:
         """Kill the tree, tell whoever waits, and reap."""
-        peer, self._peer, self.ready = self._peer, None, None
+        peer, self._peer, queued = self._peer, None, self._launcher and self.ready is None
+        self.ready = None
         for queue in self._replies.values():
             queue.put_nowait(None)
         if peer is None:
             return
+        if queued and peer.process.returncode is None:
+            # Told to go, a launcher takes its job out of the queue; killed, it would leave it there.
+            peer.tree.signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(peer.process.wait(), LEAVE_SECONDS)
         peer.tree.kill()
         if peer.process.stdin:
             peer.process.stdin.close()
@@ -240,26 +261,10 @@ class Zygote:
             await asyncio.wait_for(peer.process.wait(), 2.0)
 
     def _error(self, message: str) -> WorkerError:
-        tail = self._stderr.decode("utf-8", "replace").strip()
+        tail = self._said.text
         by_hand = f"Try the launcher by hand: {shlex.join(self._launcher)} true" if self._launcher else ""
         said = f"{message} ({' '.join(self._argv)})" + (f"\n{tail}" if tail else "")
         return WorkerError(said, by_hand or "Run: mltutor doctor")
-
-
-def _python_path() -> dict[str, str]:
-    """Lets the worker import this package when it runs from a checkout that is not installed."""
-    root = checkout_root()
-    if root is None:
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))}
-
-
-def _decode(line: bytes) -> p.Reply | None:
-    try:
-        reply: p.Reply = p.decode_reply(line)
-    except msgspec.DecodeError:
-        return None
-    return reply
 
 
 class Zygotes:
@@ -275,7 +280,9 @@ class Zygotes:
     def of(self, flavour: Flavour) -> Zygote:
         """The zygote of a flavour; not started yet when it is new."""
         if flavour not in self._by_flavour:
-            self._by_flavour[flavour] = Zygote(flavour, self._launcher, self._command, self._prepare)
+            # What translates is a compiler: it needs no place on the machine where the code runs.
+            launcher = () if flavour == "cython" else self._launcher
+            self._by_flavour[flavour] = Zygote(flavour, launcher, self._command, self._prepare)
         return self._by_flavour[flavour]
 
     def instrumented(self, name: str, prefix: Sequence[str], flavour: Flavour = "plain") -> Zygote:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import work
 
 from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
-from tutor.ui.editor import Launch, launch
 from tutor.ui.output import everything, said
-from tutor.ui.screens.listings import ListingSheet
 from tutor.ui.versions import VersionActions
 from tutor.ui.widgets.lessons import LessonTree
-from tutor.ui.widgets.listing import paint
+
+if TYPE_CHECKING:
+    from tutor.ui.editor import Launch
 
 
 class ExerciseActions(VersionActions):
@@ -174,12 +175,17 @@ class ExerciseActions(VersionActions):
 
     @work(exclusive=True, group="sheet")
     async def _list(self, title: str, text: str) -> None:
+        from tutor.ui.screens.listings import ListingSheet
+        from tutor.ui.widgets.listing import paint
+
         lines = await asyncio.to_thread(paint, text)
         self.app.push_screen(ListingSheet(title, lines, partial(self.host.material.keep_text, title)))
 
     @work(exclusive=True, group="editor")
     async def action_edit(self) -> None:
         """The learner's editor, at the line to fix first."""
+        from tutor.ui.editor import launch
+
         exercise = self.exercise
         if exercise is None:
             return

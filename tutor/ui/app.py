@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.console import RenderableType
+from rich.control import Control
 from textual import events
 from textual._compositor import CompositorUpdate
 from textual.app import App, SystemCommand
@@ -29,20 +30,20 @@ from tutor.ui.framework import speak_ascii
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
-from tutor.ui.painted import Painted, can_be_sparse
+from tutor.ui.pace import Pace
+from tutor.ui.painted import Painted, Sequences, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
 from tutor.ui.screens.sheet import Sheet
 from tutor.ui.theme import MLTUTOR
 from tutor.ui.typeset import clean
-from tutor.ui.view import View
+from tutor.ui.view import View, followed
 
 if TYPE_CHECKING:
     from tutor.store.home import Home
 
 TICK = 0.1
-STEP_TICKS = 4
 _CRASHED = 4
 _PATIENCE = 3.0
 _STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
@@ -80,14 +81,20 @@ class TutorApp(App[int], inherit_bindings=False):
         self.animation_level = terminal.animation_level()
         self.material, self.edit_command = material, edit_command
         self._now = now
-        self._view = View(State(), course, glyphs=glyphs or terminal.glyphs(), now=now(), connected=False)
+        self._pace = Pace(calm=self.animation_level != "basic")
+        self._view = View(
+            State(),
+            course,
+            glyphs=glyphs or terminal.glyphs(),
+            now=now(),
+            patience=self._pace.patience,
+            connected=False,
+        )
         self._main = MainScreen(self, course)
         self._start = start
         self._link = Link(connect, self._receive, self._refuse, self._crash)
         self._notable: list[e.Event] = []
-        self._due = self._sources_due = False
-        # Whether all that waits are steps of a run, ticks since the last drawing, ticks that steps may wait.
-        self._minor, self._waited, self._pace = True, 0, 1 if self.animation_level == "basic" else STEP_TICKS
+        self._sources_due = False
         self._painted = Painted()
 
     @property
@@ -130,9 +137,15 @@ class TutorApp(App[int], inherit_bindings=False):
         self.refresh()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Textual's way to the terminal, with what is on it already left out."""
-        if isinstance(renderable, CompositorUpdate) and can_be_sparse(renderable):
-            renderable = self._painted.sparse(renderable, self.size.width)
+        """Textual's way to the terminal, with what is on it already left out; nothing new sends nothing."""
+        shown = self._running and not self._closed and not self.is_headless and not self._batch_count
+        if shown and isinstance(renderable, CompositorUpdate) and can_be_sparse(renderable):
+            changes = self._painted.changes(renderable, self.size.width, self.console)
+            if not changes:
+                return
+            # The cursor is hidden; where it stands matters to input methods, while something is being typed.
+            typed = self.cursor_position
+            renderable = Sequences(changes + (Control.move_to(*typed).segment.text if typed else ""))
         super()._display(screen, renderable)
 
     def _leave(self, code: int) -> None:
@@ -147,7 +160,7 @@ class TutorApp(App[int], inherit_bindings=False):
     def _first(self, state: State) -> e.Intent | None:
         """Where to begin: what was asked for, where the learner left off, or the first exercise."""
         self._view = replace(self._view, connected=True, state=state)
-        self._due = True
+        self._pace.hurry()
         if not state.progress.current and not state.progress.exercises:
             self._main.welcome()
         ids = [one.id for one in self._view.course.exercises]
@@ -182,34 +195,21 @@ class TutorApp(App[int], inherit_bindings=False):
 
     def _receive(self, event: e.Event, state: State) -> None:
         """Note an event; it is shown at the next tick."""
-        before = self._view.run
-        exercise = self._view.exercise
-        if state.current != (exercise.id if exercise else ""):
-            exercise = next((one for one in self._view.course.exercises if one.id == state.current), None)
-            self._view = replace(self._view, exercise=exercise, previous=None, sources={}, hints=0)
-        elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
-            self._view = replace(self._view, previous=before)
-        self._view = replace(self._view, state=state, connected=True)
-        if isinstance(event, e.RunFinished) and state.run is not None and state.run.verdict is event.verdict:
-            self._view = replace(self._view, last_seconds=event.verdict.seconds.total)
+        self._view = followed(self._view, event, state, self._now())
         if isinstance(event, e.ExerciseOpened | e.HintShown | e.FilesReplaced | e.Notice | e.RunFinished):
             self._notable.append(event)
         if isinstance(event, e.ExerciseOpened | e.SaveSeen | e.RunStarted | e.BuildFinished | e.FilesReplaced):
             self._sources_due = True
-        self._due = True
-        self._minor = self._minor and isinstance(event, e.CheckFinished | e.BenchMeasured | e.StageStarted)
+        self._pace.hear(event)
 
     def _tick(self) -> None:
         """Show what has gathered; between events only the elapsed time of a run moves."""
         self._view = replace(self._view, now=self._now())
         main = self._main
-        self._waited += 1
-        # Over SSH a step of a run that goes on is a few bytes of news in forty of escapes: they wait for each other.
-        if not self._due or (self._minor and self._waited < self._pace):
-            if self._view.running and not self._due:
+        if not self._pace.tick():
+            if self._view.running:
                 main.tick(self._view)
             return
-        self._due, self._minor, self._waited = False, True, 0
         with self.batch_update():
             main.show(self._view)
             if isinstance(self.screen, Sheet):
@@ -254,7 +254,7 @@ class TutorApp(App[int], inherit_bindings=False):
             return
         if self._view.exercise == exercise:
             self._view = replace(self._view, hints=len(hints))
-            self._due = True
+            self._pace.hurry()
         await panel.read(text, self._view.glyphs)
 
     async def _read_sources(self, exercise: Exercise) -> None:
@@ -262,7 +262,7 @@ class TutorApp(App[int], inherit_bindings=False):
         lines = {name: tuple(data.decode("utf-8", "replace").splitlines()) for name, data in files.items()}
         if self._view.exercise == exercise and lines != self._view.sources:
             self._view = replace(self._view, sources=lines)
-            self._due = True
+            self._pace.hurry()
 
 
 def _leave_hard(code: int) -> None:

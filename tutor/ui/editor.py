@@ -14,6 +14,8 @@ from tutor.core.errors import EnvironmentMissing
 
 _GUI = {"code", "code-insiders", "codium", "cursor", "windsurf", "subl", "zed", "zeditor", "gvim"}
 _GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
+# What git's editor needs and we must not have: the command would last until the file is closed.
+_WAITS = {"--wait", "-w"}
 _COLON = {"hx", "helix", "subl", "zed", "zeditor"}
 _USUAL = ("sensible-editor", "nvim", "vim", "nano", "vi")
 # Programs that need a terminal of their own when --edit-cmd names them; --remote sends the file to one that runs.
@@ -59,9 +61,27 @@ def _words(environ: Mapping[str, str], command: str) -> list[str]:
         chosen = shlex.split(command or environ.get("VISUAL") or environ.get("EDITOR") or "")
     except ValueError as error:
         raise EnvironmentMissing(f"the editor's command can't be read: {error}", "quote it as a shell would") from error
-    if not chosen and environ.get("TERM_PROGRAM") == "vscode":
-        chosen = next(([name] for name in ("code", "codium", "cursor") if shutil.which(name)), [])
+    if not chosen and _in_vs_code(environ):
+        chosen = next(([name] for name in _of_vs_code(environ) if shutil.which(name)), [])
+    if chosen and os.path.basename(chosen[0]) in _GOTO:
+        chosen = [word for word in chosen if word not in _WAITS]
     return chosen or _usual()
+
+
+def _in_vs_code(environ: Mapping[str, str]) -> bool:
+    """In its terminal, or in a tmux there whose way to the window (a socket that a new connection replaces) is open."""
+    hook = environ.get("VSCODE_IPC_HOOK_CLI", "")
+    return environ.get("TERM_PROGRAM") == "vscode" or (bool(hook) and os.path.exists(hook))
+
+
+def _of_vs_code(environ: Mapping[str, str]) -> list[str]:
+    """The commands of VS Code and its kin, the one whose terminal this is first: all of them say `vscode`."""
+    every = ["code", "code-insiders", "codium", "cursor", "windsurf"]
+    if "CURSOR_TRACE_ID" in environ:
+        first = "cursor"
+    else:
+        first = "code-insiders" if "insider" in environ.get("TERM_PROGRAM_VERSION", "") else "code"
+    return sorted(every, key=lambda name: name != first)
 
 
 def _usual() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from textual.scrollbar import ScrollBar, ScrollBarRender
@@ -10,6 +11,9 @@ from tutor.ui.glyphs import ASCII, Glyphs
 
 if TYPE_CHECKING:
     from textual.widgets import Markdown
+
+CUT = "cut off: the arrow keys move it"
+CUT_BESIDE = f"{CUT}, z widens"
 
 
 class PlainScrollBar(ScrollBarRender):
@@ -24,13 +28,30 @@ def speak_ascii() -> None:
     ScrollBar.renderer = PlainScrollBar
 
 
+@lru_cache(maxsize=2)
 def load_markdown(glyphs: Glyphs) -> type[Markdown]:
     """Textual's Markdown widget; importing it takes 0.17 s, so it is done in a thread after the first paint."""
     from textual.widgets import Markdown
+    from textual.widgets._markdown import MarkdownFence
 
-    class PlainMarkdown(Markdown):
-        """Lists with ASCII bullets."""
+    class Fence(MarkdownFence):
+        """Code and pictures are not wrapped; what is cut off says how to see it."""
 
-        BULLETS = ["* ", "- ", "+ ", "* ", "- "]  # noqa: RUF012 (as the framework declares it)
+        def on_resize(self) -> None:
+            """Another width cuts another part, or none: known when the code in it is laid out too."""
+            self.call_after_refresh(self._mark)
 
-    return PlainMarkdown if glyphs is ASCII else Markdown
+        def _mark(self) -> None:
+            cut = self.max_scroll_x > 0
+            self.set_class(cut, "-cut")
+            self.border_subtitle = (CUT if self.screen.has_class("-tabs") else CUT_BESIDE) if cut else ""
+            if not cut:
+                self.scroll_to(x=0, animate=False)
+
+    class OurMarkdown(Markdown):
+        """With fences of our own, and lists with ASCII bullets where nothing else can be drawn."""
+
+        BLOCKS = {**Markdown.BLOCKS, "fence": Fence, "code_block": Fence}  # noqa: RUF012 (as the framework declares it)
+        BULLETS = ["* ", "- ", "+ ", "* ", "- "] if glyphs is ASCII else Markdown.BULLETS
+
+    return OurMarkdown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.screen import Screen
@@ -12,11 +13,12 @@ from tutor.core import events as e
 from tutor.core.exercise import Exercise
 from tutor.core.versions import Version
 from tutor.ui.host import Host
-from tutor.ui.screens.confirm import Confirm
-from tutor.ui.screens.diff import Against, DiffSheet
-from tutor.ui.screens.listings import ListingSheet
-from tutor.ui.widgets.listing import Line, highlight
-from tutor.ui.widgets.sidebyside import Row, compare
+
+# The sheets are imported when they are opened: none is needed for the first paint.
+if TYPE_CHECKING:
+    from tutor.ui.screens.diff import Against
+    from tutor.ui.widgets.listing import Line
+    from tutor.ui.widgets.sidebyside import Row
 
 
 class VersionActions(Screen[None]):
@@ -36,6 +38,8 @@ class VersionActions(Screen[None]):
     async def _asked(self, exercise: Exercise) -> bool:
         """True when the solution may be shown; asks first until the exercise has passed."""
         if not self._may_look(exercise):
+            from tutor.ui.screens.confirm import Confirm
+
             question = "You have not passed this yet. A hint (h) may be all you need.\nShow the solution?"
             answer: bool | None = await self.app.push_screen_wait(Confirm("solution", question))
             if not answer:
@@ -46,6 +50,8 @@ class VersionActions(Screen[None]):
     @work(exclusive=True, group="sheet")
     async def action_solution(self) -> None:
         """The reference, after a question."""
+        from tutor.ui.screens.listings import ListingSheet
+
         exercise = self.exercise
         if exercise is None or not await self._asked(exercise):
             return
@@ -63,6 +69,8 @@ class VersionActions(Screen[None]):
         await self._diff(timed=True)
 
     async def _diff(self, timed: bool) -> None:
+        from tutor.ui.screens.diff import DiffSheet
+
         exercise = self.exercise
         if exercise is None:
             return
@@ -105,6 +113,8 @@ class VersionActions(Screen[None]):
     @work(exclusive=True, group="sheet")
     async def action_reset(self) -> None:
         """Put the starter back, after a question."""
+        from tutor.ui.screens.confirm import Confirm
+
         question = "Put the starter back? Your file is kept: u brings it back."
         answer: bool | None = await self.app.push_screen_wait(Confirm("reset", question))
         if answer:
@@ -117,6 +127,8 @@ class VersionActions(Screen[None]):
 
 def _listed(read: Callable[[Exercise], dict[str, bytes]], exercise: Exercise) -> list[Line]:
     """All files of an exercise under each other, coloured; runs in a thread."""
+    from tutor.ui.widgets.listing import highlight
+
     files = read(exercise)
     lines: list[Line] = []
     for name, data in files.items():
@@ -128,4 +140,6 @@ def _listed(read: Callable[[Exercise], dict[str, bytes]], exercise: Exercise) ->
 
 def _compared(left: Callable[[Exercise], dict[str, bytes]], right: dict[str, bytes], exercise: Exercise) -> list[Row]:
     """Rows of the learner's files and another version; reads and compares in a thread."""
+    from tutor.ui.widgets.sidebyside import compare
+
     return compare(left(exercise), right)

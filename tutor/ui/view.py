@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tutor.core import events as e
 from tutor.core.exercise import Course, Exercise
 from tutor.core.nudge import Nudge, nudge
 from tutor.core.state import RunState, State
@@ -17,7 +18,8 @@ class View:
     """One moment of the app. `previous` is the last finished run of this exercise, shown until the next one reports.
 
     sources: the learner's files as lines, by name. now: time.time(). last_seconds: how long the last verdict took.
-    hints: how many the exercise has.
+    hints: how many the exercise has. checking: time.time() when the run's checks began. patience: for how many seconds
+    of checking the list of the run before stays.
     """
 
     state: State
@@ -28,6 +30,8 @@ class View:
     now: float = 0.0
     last_seconds: float | None = None
     hints: int = 0
+    checking: float = 0.0
+    patience: float = 0.0
     connected: bool = True
     glyphs: Glyphs = UNICODE
 
@@ -48,10 +52,15 @@ class View:
 
     def checked(self) -> RunState | None:
         """The run whose checks are shown."""
-        return self._settled(self.run is not None and bool(self.run.announced or self.run.checks))
+        run, previous = self.run, self.previous
+        if run is not None and run.active and previous and previous.checks and self.now < self.checking + self.patience:
+            return previous
+        return self._settled(run is not None and bool(run.announced or run.checks))
 
     def benched(self) -> RunState | None:
-        """The run whose speed is shown."""
+        """The run whose speed is shown: with patience the run before until the verdict, the tab has the newest."""
+        if self.patience and self.running and self.previous and self.previous.bench:
+            return self.previous
         return self._settled(self.run is not None and bool(self.run.bench))
 
     def _settled(self, reported: bool) -> RunState | None:
@@ -75,3 +84,18 @@ class View:
             return every[0] if every else None
         place = next((i for i, one in enumerate(every) if one.id == self.exercise.id), 0) + step
         return every[place] if 0 <= place < len(every) else None
+
+
+def followed(view: View, event: e.Event, state: State, now: float) -> View:
+    """The view after an event."""
+    before, exercise = view.run, view.exercise
+    if state.current != (exercise.id if exercise else ""):
+        exercise = next((one for one in view.course.exercises if one.id == state.current), None)
+        view = replace(view, exercise=exercise, previous=None, sources={}, hints=0)
+    elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
+        view = replace(view, previous=before)
+    if isinstance(event, e.ChecksAnnounced):
+        view = replace(view, checking=now)
+    if isinstance(event, e.RunFinished) and state.run is not None and state.run.verdict is event.verdict:
+        view = replace(view, last_seconds=event.verdict.seconds.total)
+    return replace(view, state=state, connected=True, now=now)

@@ -71,6 +71,12 @@ class Child:
         """Wall seconds from the fork to the end, or until now."""
         return (self.ended or time.monotonic()) - self.started
 
+    @property
+    def loading(self) -> bool:
+        """True from when it began to load the learner's module until that was loaded."""
+        kinds = [message.kind for message in self.messages]
+        return "loading" in kinds and "loaded" not in kinds
+
     def condemn(self, why: Killed, now: float) -> None:
         """Begin to end it: SIGABRT lets the crash handler name the line, SIGKILL follows."""
         if not self.killed:

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from tutor.core.verdict import CallReport, GilReport, MemoryReport
 
 @dataclass(slots=True, eq=False)
 class CheckContext:
-    """Shared by the fixtures of a check. `loaded` is what `built` returned, so that a session loads it once."""
+    """Shared by the fixtures of a check. `loaded` is what `built` returned, so that a session loads it once.
+
+    say: tells the supervisor how far the check has come (`loading`, `loaded`).
+    """
 
     artifact: Artifact
     seed: int
@@ -29,6 +33,7 @@ class CheckContext:
     memory: list[MemoryReport] = field(default_factory=list)
     seeded: bool = False
     loaded: Any = None
+    say: Callable[[str], None] = lambda _: None
 
 
 CONTEXT: pytest.StashKey[CheckContext] = pytest.StashKey()

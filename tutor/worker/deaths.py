@@ -44,7 +44,7 @@ def _finding(child: Child, artifact: Artifact, limits: Limits) -> Finding:
 
 def _limit_finding(child: Child, artifact: Artifact, limits: Limits) -> Finding:
     text = {
-        "timeout": f"still running after {limits.seconds:g} s",
+        "timeout": f"{'the import is ' if child.loading else ''}still running after {limits.seconds:g} s",
         "out-of-memory": f"more than {limits.rss_bytes / 2**20:,.0f} MiB of memory in use",
         "output-flood": f"more than {limits.output_bytes / 2**10:,.0f} KiB printed",
     }[child.killed]

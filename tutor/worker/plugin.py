@@ -79,7 +79,9 @@ def built(request: pytest.FixtureRequest) -> Any:
     __tracebackhide__ = True
     context = _context(request)
     if context.loaded is None:
+        context.say("loading")
         context.loaded = load(context.artifact)
+        context.say("loaded")
     return context.loaded
 
 

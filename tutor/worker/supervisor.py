@@ -106,7 +106,21 @@ class CheckLoop:
                 self._start(name, item, snapshot)
             for child in self._watch.step():
                 self._finish(child)
+                if child.killed == "timeout" and child.loading:
+                    self._give_up(child, [name for name, _ in reversed(waiting)])
+                    waiting.clear()
         return True
+
+    def _give_up(self, stuck: Child, waiting: list[str]) -> None:
+        """The learner's module never finished loading: no other check would get further, each for its whole limit."""
+        loading = [child for child in self._watch.children.values() if child.loading and not child.killed]
+        for child in loading:
+            self._watch.end(child)
+        for name in [*(child.name for child in loading), *waiting]:
+            text = f"not run: the import of your module never ended ({stuck.name})"
+            result = CheckResult(name, Outcome.SKIPPED, text)
+            self.results.append(result)
+            self._send(protocol.Checked(self.request.run_id, result))
 
     def _start(self, name: str, item: pytest.Item, snapshot: Snapshot) -> None:
         context = CheckContext(self.request.artifact, self._seed)
@@ -117,6 +131,7 @@ class CheckLoop:
         def body(channel: Channel) -> None:
             place.mkdir()
             os.chdir(place)
+            context.say = lambda how_far: channel.send(how_far, None)
             result = run_item(item, name, context, snapshot, place)
             _report(channel, result)
 

@@ -197,3 +197,43 @@ def test_runs_overlap(zygote: ZygoteClient, planted: Planted, lesson: Callable[[
 def test_lesson_folder_stays_clean(run: Run, tmp_path: Path) -> None:
     run("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('y')\n    open('here', 'w').close()\n")
     assert sorted(path.name for path in (tmp_path / "lesson").iterdir()) == ["exercise.toml", "test_it.py"]
+
+
+ENDLESS = {
+    "the import": "while True:\n    pass\n",
+    "a call": "def it():\n    while True:\n        pass\n",
+}
+THREE = "".join(f"def test_{name}(built):\n    built.it()\n\n" for name in ("one", "two", "three"))
+
+
+def run_endless(tmp_path: Path, where: str, jobs: int) -> Outcome:
+    (tmp_path / "endless.py").write_text(ENDLESS[where])
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "test_endless.py").write_text(THREE)
+    artifact = protocol.Artifact("python", "endless", sys_path=(str(tmp_path),))
+    client = ZygoteClient()
+    try:
+        limits = Limits(seconds=0.5)
+        request = protocol.Check(client.run_id(), "t", str(tmp_path / "checks"), artifact, limits, jobs=jobs)
+        return outcome(client.finish(request))
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_import_that_never_ends_decides_for_the_checks_that_have_not_come_so_far(tmp_path: Path, jobs: int) -> None:
+    seen = run_endless(tmp_path, "the import", jobs)
+    assert seen.done.outcome == "failed"
+    assert set(seen.results) == set(seen.announced) == {"one", "two", "three"}
+    assert seen.codes("one") == ["timeout"] or seen.codes("two") == ["timeout"]
+    told = [result.message for result in seen.results.values() if result.findings]
+    assert all(message.startswith("the import is still running after 0.5 s") for message in told)
+    last = seen.results["three"]
+    assert last.outcome is Verdict.SKIPPED
+    assert last.message.startswith("not run: the import of your module never ended")
+
+
+def test_a_check_that_hangs_after_the_import_decides_for_itself_only(tmp_path: Path) -> None:
+    seen = run_endless(tmp_path, "a call", 2)
+    assert [result.message for result in seen.results.values()] == ["still running after 0.5 s"] * 3
+    assert all(seen.codes(name) == ["timeout"] for name in seen.announced)

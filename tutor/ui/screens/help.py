@@ -37,7 +37,7 @@ def moment(view: View) -> str:
 
 _PANELS = {
     "lessons": "Lessons: arrows move, enter opens an exercise or folds a lesson.",
-    "task": "Task: what to write, what is checked, how fast it must be.",
+    "task": "Task: what to write, what is checked; left and right move code, z widens.",
     "build": "Build: each error on your line, what it means; o has the compiler's own words.",
     "checks": "Checks: failures first, with what they expected and what your code printed.",
     "speed": "Speed: bars against target and gold, your versions, where the time went.",

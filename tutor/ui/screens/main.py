@@ -57,6 +57,8 @@ class MainScreen(ExerciseActions):
 
     def compose(self) -> ComposeResult:
         """Title, tabs, columns, verdict, status, keys."""
+        # Before there is anything below: a class that changes later has every widget styled again.
+        self._choose(self.app.size.width, self.app.size.height)
         yield self.top
         yield self.tab_bar
         yield Horizontal(self.lessons, self.reading, self.column, id="columns")
@@ -74,6 +76,10 @@ class MainScreen(ExerciseActions):
 
     def lay_out(self, width: int, height: int) -> None:
         """Tabs on a narrow screen or when zoomed; thin lines go first where there are few rows."""
+        self._choose(width, height)
+        self.show(self.host.view)
+
+    def _choose(self, width: int, height: int) -> None:
         tabs = self.zoomed or width < WIDE
         self.set_class(tabs, "-tabs")
         self.set_class(height < 10, "-tiny")
@@ -83,7 +89,6 @@ class MainScreen(ExerciseActions):
         self.column.display = not tabs or self.tab in self.panels
         for name, panel in self.panels.items():
             panel.display = not tabs or self.tab == name
-        self.show(self.host.view)
 
     def show(self, view: View) -> None:
         """Pass a new view on; each part decides whether it must draw."""
@@ -105,6 +110,7 @@ class MainScreen(ExerciseActions):
     def tick(self, view: View) -> None:
         """Only the elapsed time has moved on."""
         self.status.show(view)
+        self.panels["checks"].show(view)
 
     def _tab_parts(self, view: View) -> list[Part]:
         parts: list[Part] = []

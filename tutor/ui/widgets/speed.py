@@ -25,7 +25,7 @@ class SpeedPanel(Panel):
         """The cases measured so far and those to come, the versions before, and the seconds of the last verdict."""
         run = view.benched()
         now = run and (run.bench, run.active, run.build_ok, run.verdict and run.verdict.seconds)
-        return (now, view.state.past, view.state.roof, view.exercise and view.exercise.bench, self._alone)
+        return (now, _old(view), view.state.past, view.state.roof, view.exercise and view.exercise.bench, self._alone)
 
     @property
     def _alone(self) -> bool:
@@ -47,12 +47,15 @@ class SpeedPanel(Panel):
         measured = {bench.case: bench for bench in run.bench} if run else {}
         specs = view.exercise.bench if view.exercise else ()
         lines: list[Content | str | Part] = []
-        for bench in measured.values():
-            lines.extend(_case(bench, width, view.glyphs))
-            lines.extend(_under_the_roof(view, bench, width))
-            lines.extend(_before(view, bench.case, width))
-        waiting = [spec for spec in specs if spec.case not in measured]
-        if waiting and not measured:
+        # What was measured before stands until it is measured again: then nothing below it moves.
+        known = _old(view) | measured
+        order = {spec.case: number for number, spec in enumerate(specs)}
+        for case in sorted(known, key=lambda case: order.get(case, len(order))):
+            lines.extend(_case(known[case], width, view.glyphs, stale=case not in measured))
+            lines.extend(_under_the_roof(view, known[case], width))
+            lines.extend(_before(view, case, width))
+        waiting = [spec for spec in specs if spec.case not in known]
+        if waiting and not known:
             lines.append(("measured once every check passes:", "dim"))
         for spec in waiting:
             lines.append(_waiting(spec, width, view.glyphs))
@@ -75,6 +78,13 @@ def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
     if bench.met:
         return glyphs.passed, "$success", "target met"
     return glyphs.failed, "bold $error" if bench.gated else "$warning", "below the target"
+
+
+def _old(view: View) -> dict[str, BenchResult]:
+    """While a run measures: the cases of the run before."""
+    if not view.running or view.previous is None or view.benched() is not view.run:
+        return {}
+    return {bench.case: bench for bench in view.previous.bench}
 
 
 def _before(view: View, case: str, width: int) -> list[Content | str | Part]:
@@ -104,11 +114,12 @@ def _waiting(spec: BenchSpec, width: int, glyphs: Glyphs) -> Content:
     return Content.styled(fit(f"{glyphs.pending} {spec.case}: {target}{gold}", width, glyphs.ellipsis), "dim")
 
 
-def _case(bench: BenchResult, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
+def _case(bench: BenchResult, width: int, glyphs: Glyphs, *, stale: bool = False) -> list[Content | str | Part]:
     sign, style, words = standing(bench, glyphs)
+    right = (f"{glyphs.pending} of the run before", "dim") if stale else (f"{sign} {words}", style)
     against = bench.baseline if bench.against == "baseline" else bench.against
     left: list[Part] = [(bench.case, "bold"), (f" against {against}", "dim")]
-    lines: list[Content | str | Part] = [spread(left, [(f"{sign} {words}", style)], width)]
+    lines: list[Content | str | Part] = [spread(left, [right], width)]
     value = (
         f" {ratio(bench.speedup, glyphs.times)} ({ratio(bench.low, '')}{glyphs.dash}{ratio(bench.high, glyphs.times)})"
     )

@@ -10,7 +10,7 @@ from tutor.ui.view import View
 
 _DOING = {"build": "building", "check": "checking", "diagnose": "diagnosing", "bench": "measuring"}
 # Cells of what runs now: with room for it the facts behind it stay where they are from stage to stage.
-_ROOM = 15
+_ROOM = 16
 
 
 class StatusLine(Static):

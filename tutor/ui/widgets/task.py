@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tutor.core.exercise import Exercise
 from tutor.ui.framework import load_markdown
 from tutor.ui.glyphs import Glyphs
 from tutor.ui.typeset import clean
+
+_STEP = 8
 
 
 class TaskPanel(VerticalScroll):
@@ -47,3 +51,19 @@ class TaskPanel(VerticalScroll):
             await widget.update(clean(text))
         self.query_one("#task-plain").display = False
         self.scroll_home(animate=False)
+
+    def action_scroll_left(self) -> None:
+        """Pictures and code that are cut move, the text is wrapped."""
+        self._slide(-_STEP)
+
+    def action_scroll_right(self) -> None:
+        """The same to the other side."""
+        self._slide(_STEP)
+
+    def _slide(self, cells: int) -> None:
+        for fence in self._fences():
+            fence.scroll_relative(x=cells, animate=False)
+
+    def _fences(self) -> Iterable[Widget]:
+        # By its name: the class is not imported before the first paint.
+        return self.query("MarkdownFence")

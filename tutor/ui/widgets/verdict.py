@@ -84,6 +84,9 @@ def _running(run: RunState, view: View) -> tuple[tuple[Part, ...], ...]:
     bad = next((check for check in run.checks if check.outcome in (Outcome.FAIL, Outcome.ERROR)), None)
     if bad is not None:
         return (head, ((f"{view.glyphs.failed} ", "bold $error"), (bad.message or bad.id, "")))
+    if run.detail.startswith("waiting") or (run.stage == "check" and run.detail and not run.announced):
+        # For a place, for a quiet machine, for the worker: whoever waits is told what for.
+        return (head, ((run.detail, ""), ("   k stops, q leaves", "dim")))
     previous = view.previous.verdict if view.previous else None
     return (head, ((f"before this: {_MEANS[previous.verdict][0].lower()}" if previous else "", "dim"),))
 
