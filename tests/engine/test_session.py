@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -81,6 +82,29 @@ async def test_a_run_passes_and_is_recorded(course: Course, exercise: Exercise, 
     assert progress.of("capi-add").passed_digest == verdict.digest
     assert progress.of("capi-add").best == {"many": 9.0}
     assert [record["verdict"] for record in History(home.history).read("capi-add")] == ["pass"]
+
+
+async def test_a_version_that_is_told_to_have_passed_is_kept(
+    course: Course, exercise: Exercise, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(course, tmp_path, home) as (session, _):
+        keep, told = session.workspace.keep_pass, []
+
+        def on_a_slow_disk(*args: object) -> None:
+            time.sleep(0.2)
+            keep(*args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(session.workspace, "keep_pass", on_a_slow_disk)
+        emit = session._bench.pipeline._emit
+
+        def listen(event: e.Event) -> None:
+            if isinstance(event, e.RunFinished):
+                told.append([version.kind for version in session.workspace.versions(exercise)])
+            emit(event)
+
+        monkeypatch.setattr(session._bench.pipeline, "_emit", listen)
+        assert (await session.run_once(exercise)).passed
+        assert told == [["passed"]]
 
 
 async def test_without_the_benchmark_nothing_is_passed(

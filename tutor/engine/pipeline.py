@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
@@ -55,12 +55,17 @@ class Pipeline:
     def __init__(self, builder: Builder, zygotes: Zygotes, quiet: Quiet, emit: Emit) -> None:
         self._builder, self._zygotes, self._quiet, self._emit = builder, zygotes, quiet, emit
 
-    async def run(self, job: Job) -> Verdict:
-        """Do one job. Emits RunStarted first and RunFinished, or RunCancelled when this task is cancelled, last."""
+    async def run(self, job: Job, keep: Callable[[Verdict], Awaitable[None]] | None = None) -> Verdict:
+        """Do one job. Emits RunStarted first and RunFinished, or RunCancelled when this task is cancelled, last.
+
+        keep: gets the verdict before anybody is told, so that a version said to have passed is there already.
+        """
         self._emit(e.RunStarted(job.run_id, job.exercise.id, job.taken.digest, job.saved_at, job.reason))
         run = _Run(job, self._builder, self._zygotes, self._quiet, self._emit)
         try:
             verdict = await run.verdict()
+            if keep is not None:
+                await keep(verdict)
         except asyncio.CancelledError as error:
             self._emit(e.RunCancelled(job.run_id, str(error)))
             raise

@@ -255,20 +255,22 @@ class Session:
         try:
             taken = await self._take(order.exercise)
             job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
-            verdict = await self._bench.pipeline.run(job)
+            verdict = await self._bench.pipeline.run(job, lambda verdict: self._keep(order, taken, verdict))
         finally:
             self._preparer.resume()
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
         await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if verdict.passed and order.bench:
-            await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
         if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
             self._emit(e.RoofKnown(roof))
         if (self._watching or order.sanitize) and verdict.stage != "build":
             verdict = await judged(self._bench.second_wave, self._record, job, verdict, before)
         self._bench.builder.forget_old()
         return verdict
+
+    async def _keep(self, order: Order, taken: snapshot.Snapshot, verdict: Verdict) -> None:
+        if verdict.passed and order.bench:
+            await asyncio.shield(keep_pass(self.workspace, order.exercise, taken, self._emit))
 
     def _saved(self, paths: tuple[Path, ...], at: float) -> None:
         exercise = self.current()
