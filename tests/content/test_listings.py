@@ -69,18 +69,20 @@ def test_every_listing_has_its_place_in_a_program(lesson: str) -> None:
 def test_the_listings_do_what_is_said(lesson: str, course_home: Home, tmp_path: Path) -> None:
     frames = sorted(FRAMES.joinpath(lesson).iterdir())
     native, scripts = [f for f in frames if f.suffix != ".py"], [f for f in frames if f.suffix == ".py"]
+    places = [str(tmp_path)]
     if lesson in LIKE:
-        asyncio.run(build(course_home, native, tmp_path))
+        places += asyncio.run(build(course_home, native, tmp_path))
     else:
         for frame in native:
             run_program(frame, tmp_path)
     for script in scripts:
         (tmp_path / script.name).write_text(filled(script), encoding="utf-8")
-        must_end_well([sys.executable, str(FRAMES / "shown.py"), script.name], tmp_path)
+        must_end_well([sys.executable, str(FRAMES / "shown.py"), script.name], tmp_path, places)
 
 
-async def build(home: Home, frames: Sequence[Path], folder: Path) -> None:
-    """The extension modules of a lesson, each under the name of its program."""
+async def build(home: Home, frames: Sequence[Path], folder: Path) -> list[str]:
+    """The extension modules of a lesson, each under the name of its program; where what they import lies."""
+    places: dict[str, None] = {}
     async with Workbench(home, lambda event: None) as workbench:
         for frame in frames:
             like, files = like_an_exercise(frame)
@@ -89,7 +91,9 @@ async def build(home: Home, frames: Sequence[Path], folder: Path) -> None:
             assert built.artifact is not None, f"{frame.name}:\n{built.raw}"
             suffix = ".so" if like.toolchain == "torch" and "STABLE_TORCH_LIBRARY" in filled(frame) else ""
             made = Path(built.artifact.path)
+            places |= dict.fromkeys(built.artifact.sys_path)
             shutil.copy(made, folder / (frame.stem + suffix if suffix else made.name))
+    return list(places)
 
 
 def like_an_exercise(frame: Path) -> tuple[Exercise, dict[str, str]]:
@@ -115,7 +119,7 @@ def run_program(frame: Path, folder: Path) -> None:
     must_end_well([str(folder / frame.stem)], folder)
 
 
-def must_end_well(argv: Sequence[str], folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+def must_end_well(argv: Sequence[str], folder: Path, places: Sequence[str] = ()) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
