@@ -199,27 +199,26 @@ _TOOLS = {
 
 def _version(*argv: str) -> str:
     """The first version number that a program tells of itself; empty when it is not there."""
+    numbers = re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", _said(*argv))
+    return numbers[0] if numbers else ""
+
+
+def _said(*argv: str) -> str:
+    """What a program writes to stdout; empty when it is not there or fails."""
     try:
         done = subprocess.run(
             argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    numbers = re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", done.stdout)
-    return numbers[0] if numbers else ""
+    return done.stdout.strip()
 
 
 def _gpu() -> str:
     """The first GPU and its driver; empty where there is none."""
-    argv = ("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
-    try:
-        done = subprocess.run(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    name, _, driver = done.stdout.strip().partition(", ")
-    return f"{name} (driver {driver})"
+    said = _said("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
+    name, _, driver = said.partition(", ")
+    return f"{name} (driver {driver})" if said else ""
 
 
 def _processor() -> str:

@@ -3,8 +3,8 @@
     python -m benchmarks.terminal_cost [--rounds 7] [--exercises capi-refs,cpp-view,...] [--json FILE]
 
 Both apps run on a pseudo-terminal of 80x24. First paint is the time from the start of the process until text is on the
-screen; the two take turns. Before it mltutor writes one line, measured apart. The verdicts are those of a failing
-of a right capi-refs, really built and checked.
+screen; the two take turns. Before it mltutor writes one line, measured apart. The verdicts are those of a fault
+and of the solution of each exercise, really built and checked.
 """
 
 from __future__ import annotations

@@ -89,10 +89,8 @@ async def build(home: Home, frames: Sequence[Path], folder: Path) -> list[str]:
             taken = snapshot.of({name: text.encode() for name, text in files.items()})
             built = await workbench.builder.build(like, taken)
             assert built.artifact is not None, f"{frame.name}:\n{built.raw}"
-            suffix = ".so" if like.toolchain == "torch" and "STABLE_TORCH_LIBRARY" in filled(frame) else ""
-            made = Path(built.artifact.path)
             places |= dict.fromkeys(built.artifact.sys_path)
-            shutil.copy(made, folder / (frame.stem + suffix if suffix else made.name))
+            shutil.copy(built.artifact.path, folder)
     return list(places)
 
 

@@ -186,7 +186,7 @@ def _header_rejected(plan: BuildPlan, raw: str) -> bool:
 
 
 def _key(plan: BuildPlan, files: dict[str, bytes], exercise: Exercise) -> str:
-    read = {name: data for name, data in files.items() if not name.endswith(plan.unread)} if plan.unread else files
+    read = {name: data for name, data in files.items() if not name.endswith(plan.unread)}
     text = f"{exercise.id}\n{exercise.module}\n{plan.key}\n{sources.digest(read)}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -26,6 +26,8 @@ def prepare(built, inputs):
     call = getattr(built, f"rmsnorm_f{x.itemsize * 8}")
     call.argtypes = (ctypes.c_void_p, INT64, ctypes.c_void_p, ctypes.c_void_p, INT64, INT64, ctypes.c_double)
     call.restype = None
+    built.rmsnorm_f32_one_chain.argtypes = (*[ctypes.c_void_p] * 3, INT64, INT64, ctypes.c_double)
+    built.rmsnorm_f32_one_chain.restype = None
     return call, x.ctypes.data, weight.ctypes.data, out.ctypes.data, x, weight, out
 
 
@@ -34,20 +36,9 @@ def learner(built, call, x_at, weight_at, out_at, x, weight, out):
     return out
 
 
-def prepare_plain(built, inputs):
-    call = built.rmsnorm_f32_one_chain
-    call.argtypes = (*[ctypes.c_void_p] * 3, INT64, INT64, ctypes.c_double)
-    call.restype = None
-    return (*prepare(built, inputs), call)
-
-
-def learner_beside(built, *args):
-    return learner(built, *args[:-1])
-
-
-def plain(built, _, x_at, weight_at, out_at, x, weight, out, call):
+def plain(built, _, x_at, weight_at, out_at, x, weight, out):
     """The compiler may not reorder the sum: each addition waits for the one before."""
-    call(x_at, weight_at, out_at, ROWS, DIM, EPS)
+    built.rmsnorm_f32_one_chain(x_at, weight_at, out_at, ROWS, DIM, EPS)
     return out
 
 
@@ -70,8 +61,8 @@ def verify(inputs, got, want):
 CASES = {
     "one-chain": Case(
         make=make(np.float32),
-        prepare=prepare_plain,
-        learner=learner_beside,
+        prepare=prepare,
+        learner=learner,
         baseline=plain,
         baseline_built=True,
         verify=verify,
