@@ -14,9 +14,9 @@ class Case:
     make(rng) -> tuple of inputs; called twice with equal generators, so both sides get equal but separate inputs.
     learner(built, *inputs) and baseline(*inputs) return the output. verify(inputs, got, want) raises AssertionError.
     prepare(built, inputs) and prepare_baseline(inputs) return the inputs that are passed on instead.
-    settle(built, inputs): untimed, right before the timed calls of the learner's side, and settle(None, inputs) before
-    the baseline's. A call of microseconds that comes after a baseline of milliseconds is timed in cold caches
-    otherwise: here its code is called once on other data, and its inputs are read.
+    settle(built, inputs): untimed, right before each timed call of the learner's side, and settle(None, inputs) before
+    each of the baseline's; not on a GPU. A call of microseconds that comes after a baseline of milliseconds is timed
+    in cold caches otherwise: here its code is called once on other data, and its inputs are read.
     mutates: works in place; else the inputs are compared after the call.
     baseline_built: the baseline is compiled into the same library (a given function): it is called as
     baseline(built, *inputs), and its inputs go through `prepare` like the learner's.

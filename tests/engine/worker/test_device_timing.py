@@ -59,3 +59,24 @@ def test_on_the_cpu_nothing_is_held_back() -> None:
     outputs, seconds, held = sides._time_calls(abs, [(-1,), (-2,)])
     assert (outputs, held) == ([1, 2], 0.0)
     assert seconds > 0
+
+
+def test_what_settles_before_each_call_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = 0, []
+
+    def settle(each: tuple[int]) -> None:
+        nonlocal now
+        now += 5_000_000
+        said.append(f"settle {each[0]}")
+
+    def call(number: int) -> int:
+        nonlocal now
+        now += 1_000
+        said.append(f"call {number}")
+        return -number
+
+    monkeypatch.setattr(sides, "_clock", lambda: now)
+    outputs, seconds, held = sides._time_settled(call, [(1,), (2,)], settle)
+    assert outputs == [-1, -2]
+    assert said == ["settle 1", "call 1", "settle 2", "call 2"]
+    assert (seconds, held) == (pytest.approx(2e-6), pytest.approx(0.01))
