@@ -29,6 +29,7 @@ from tutor.worker.linux import (
     read_process,
     send_signal,
 )
+from tutor.worker.torch_fork import renew_thread_pool
 
 Killed = Literal["", "timeout", "out-of-memory", "output-flood"]
 # How long the crash handler gets to say where the code was before the whole group is killed.
@@ -131,6 +132,7 @@ class Watch:
             apply_limits(limits)
             channel = Channel(end, token)
             crash.install(channel.fd)
+            renew_thread_pool()
             body(channel)
             leave(0)
         except BaseException:  # noqa: BLE001 - the worker boundary: nothing may run past the fork

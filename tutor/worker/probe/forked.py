@@ -17,6 +17,7 @@ import msgspec
 
 from tutor.worker import crash
 from tutor.worker.channel import Crashed
+from tutor.worker.torch_fork import renew_thread_pool
 
 _CHUNK = 1 << 18
 
@@ -77,6 +78,7 @@ def _run(body: Callable[[], Any], saying: int, crashing: int) -> None:
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         crash.install(crashing)
+        renew_thread_pool()
         try:
             answer = ("value", body())
         except Exception as error:  # noqa: BLE001 - the worker boundary: the parent hears of it
