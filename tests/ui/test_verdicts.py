@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import fake_session as fakes
 
 from tutor.core import events as e
@@ -54,6 +56,20 @@ async def test_a_pass_names_the_speed_and_waits_for_n(stage):
         assert s.intents == [e.Open("capi-refs", run=True)]
         await s.press("n")
         assert s.intents[-1] == e.Open("capi-errors", run=True)
+
+
+async def test_a_case_that_is_being_measured_is_not_called_noisy(stage):
+    first, second = fakes.benches()
+    so_far = replace(second, met=None)
+    async with stage((140, 40)) as s:
+        starting = e.StageStarted(1, "bench", second.case)
+        await s.play(*fakes.checked(1, False), e.BenchMeasured(1, first, True), starting)
+        await s.play(e.BenchMeasured(1, so_far, False))
+        assert "· measuring" in s.text
+        assert "noisy" not in s.text
+        done = fakes.verdict(Outcome.PASS, checks=fakes.results(False), bench=(first, so_far), stage="bench")
+        await s.play(e.BenchMeasured(1, so_far, True), e.RunFinished(1, done))
+        assert "inconclusive: the machine is too noisy" in s.text
 
 
 async def test_skipped_and_error_carry_their_remedy(stage):

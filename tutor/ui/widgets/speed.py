@@ -38,7 +38,7 @@ class SpeedPanel(Panel):
         if run is None or not run.bench:
             return (view.glyphs.ellipsis, "dim") if run and run.active and run.stage == "bench" else ("", "")
         worst = min(run.bench, key=lambda b: (b.met is not False, not b.gated, b.speedup / b.target))
-        sign, style, _ = standing(worst, view.glyphs)
+        sign, style, _ = standing(worst, view.glyphs, measuring=worst.case == _measured_now(view))
         return (f"{ratio(worst.speedup, view.glyphs.times)}{sign}", style)
 
     def draw(self, view: View, width: int) -> Content:
@@ -51,7 +51,8 @@ class SpeedPanel(Panel):
         known = _old(view) | measured
         order = {spec.case: number for number, spec in enumerate(specs)}
         for case in sorted(known, key=lambda case: order.get(case, len(order))):
-            lines.extend(_case(known[case], width, view.glyphs, stale=case not in measured))
+            right = _standing_words(view, known[case], stale=case not in measured)
+            lines.extend(_case(known[case], width, view.glyphs, right))
             lines.extend(_under_the_roof(view, known[case], width))
             lines.extend(_before(view, case, width))
         waiting = [spec for spec in specs if spec.case not in known]
@@ -69,8 +70,10 @@ class SpeedPanel(Panel):
         return stack(lines)
 
 
-def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
-    """Sign, style and words for where a case stands."""
+def standing(bench: BenchResult, glyphs: Glyphs, *, measuring: bool = False) -> tuple[str, str, str]:
+    """Sign, style and words for where a case stands; while it is measured nothing is decided yet."""
+    if bench.met is None and measuring:
+        return glyphs.pending, "dim", "measuring"
     if bench.met and bench.gold and bench.low >= bench.gold:
         return glyphs.gold, "bold $success", "gold"
     if bench.met is None:
@@ -78,6 +81,19 @@ def standing(bench: BenchResult, glyphs: Glyphs) -> tuple[str, str, str]:
     if bench.met:
         return glyphs.passed, "$success", "target met"
     return glyphs.failed, "bold $error" if bench.gated else "$warning", "below the target"
+
+
+def _measured_now(view: View) -> str:
+    """The case whose samples are being taken: the newest of a run that is not over."""
+    run = view.benched()
+    return run.bench[-1].case if run and run.active and run.bench else ""
+
+
+def _standing_words(view: View, bench: BenchResult, *, stale: bool) -> Part:
+    if stale:
+        return (f"{view.glyphs.pending} of the run before", "dim")
+    sign, style, words = standing(bench, view.glyphs, measuring=bench.case == _measured_now(view))
+    return (f"{sign} {words}", style)
 
 
 def _old(view: View) -> dict[str, BenchResult]:
@@ -114,17 +130,15 @@ def _waiting(spec: BenchSpec, width: int, glyphs: Glyphs) -> Content:
     return Content.styled(fit(f"{glyphs.pending} {spec.case}: {target}{gold}", width, glyphs.ellipsis), "dim")
 
 
-def _case(bench: BenchResult, width: int, glyphs: Glyphs, *, stale: bool = False) -> list[Content | str | Part]:
-    sign, style, words = standing(bench, glyphs)
-    right = (f"{glyphs.pending} of the run before", "dim") if stale else (f"{sign} {words}", style)
+def _case(bench: BenchResult, width: int, glyphs: Glyphs, right: Part) -> list[Content | str | Part]:
+    """The four lines of a case; `right` says where it stands."""
     against = bench.baseline if bench.against == "baseline" else bench.against
     left: list[Part] = [(bench.case, "bold"), (f" against {against}", "dim")]
     lines: list[Content | str | Part] = [spread(left, [right], width)]
-    value = (
-        f" {ratio(bench.speedup, glyphs.times)} ({ratio(bench.low, '')}{glyphs.dash}{ratio(bench.high, glyphs.times)})"
-    )
+    interval = f"({ratio(bench.low, '')}{glyphs.dash}{ratio(bench.high, glyphs.times)})"
+    value = f" {ratio(bench.speedup, glyphs.times)} {interval}"
     room = max(width - len(value), 8)
-    lines.append(Content.assemble(bar(bench, room, glyphs), (value, style)))
+    lines.append(Content.assemble(bar(bench, room, glyphs), (value, right[1])))
     lines.append((scale(bench, room, glyphs), "dim"))
     times = f"{seconds(bench.seconds, glyphs.micro)} a call, baseline {seconds(bench.baseline_seconds, glyphs.micro)}"
     pairs = f", {bench.pairs} pairs" if bench.pairs else ""
