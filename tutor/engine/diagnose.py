@@ -14,7 +14,7 @@ from tutor.core.diagnosis import Diagnosis
 from tutor.core.errors import EnvironmentMissing, UsageError, WorkerError
 from tutor.core.finding import Severity
 from tutor.engine.process import run_command
-from tutor.engine.zygotes import Zygote
+from tutor.engine.zygote import Zygote
 from tutor.store.home import Home
 from tutor.toolchains.base import BuildPlan, Command
 from tutor.toolchains.native import build_native

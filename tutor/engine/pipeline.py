@@ -19,7 +19,8 @@ from tutor.engine.builder import Builder, BuildOutcome, ToolchainMissing
 from tutor.engine.judge import judge_bench, judge_checks, undecided
 from tutor.engine.quiet import Quiet
 from tutor.engine.snapshot import Snapshot
-from tutor.engine.zygotes import Zygote, Zygotes
+from tutor.engine.zygote import Zygote
+from tutor.engine.zygotes import Zygotes
 
 Emit = Callable[[e.Event], None]
 BENCH_SECONDS = 3.0

@@ -23,7 +23,8 @@ from tutor.engine.pipeline import GPU_JOBS, Job
 from tutor.engine.quiet import Quiet
 from tutor.engine.record import Record
 from tutor.engine.snapshot import Snapshot
-from tutor.engine.zygotes import Zygote, Zygotes
+from tutor.engine.zygote import Zygote
+from tutor.engine.zygotes import Zygotes
 from tutor.toolchains.sanitizers import BY_NAME, Choice, Sanitizer, choices
 
 # An instrumented call takes two to twenty times as long, and freed memory is kept for a while.

@@ -27,7 +27,7 @@ from tutor.engine.runner import Order, Runner
 from tutor.engine.secondwave import judged
 from tutor.engine.watcher import Watcher
 from tutor.engine.workbench import Workbench
-from tutor.engine.zygotes import Flavour
+from tutor.engine.zygote import Flavour
 from tutor.store.home import Home
 
 

@@ -18,7 +18,7 @@ import pytest
 from tutor.core import protocol as p
 from tutor.core.diagnosis import Diagnosis
 from tutor.engine.diagnose import Question, ask
-from tutor.engine.zygotes import Zygote
+from tutor.engine.zygote import Zygote
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

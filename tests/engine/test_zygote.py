@@ -11,7 +11,7 @@ import pytest
 
 from tutor.core import protocol as p
 from tutor.core.errors import WorkerError
-from tutor.engine.zygotes import Zygote
+from tutor.engine.zygote import Zygote
 
 ARTIFACT = p.Artifact("python", "add")
 
