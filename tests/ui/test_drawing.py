@@ -1,6 +1,7 @@
 """The pure parts: how text is cleaned and set, bars and tables, editor commands, terminal facts."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_session as fakes
 import pytest
@@ -140,6 +141,21 @@ def test_in_tmux_and_zellij_there_is_a_split_where_both_halves_stay_usable(progr
     assert place(zellij, (80, 40)).argv == ("zellij", "run", "--direction", "down", *words)
     assert place(zellij, (140, 40)).argv[2:4] == ("--direction", "right")
     assert {place(tmux).where, place(zellij).where} == {"beside"}
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "program"),
+    [
+        (("bash", "zellij", "bash", "tmux: server"), "zellij"),
+        (("zsh", "tmux: server", "systemd"), "tmux"),
+        (("bash", "sshd", "systemd"), "vim"),
+    ],
+)
+def test_of_tmux_and_zellij_within_each_other_the_inner_one_is_split(programs, monkeypatch, ancestors, program):
+    programs("vim", "tmux", "zellij")
+    parents = [SimpleNamespace(name=lambda name=name: name) for name in ancestors]
+    monkeypatch.setattr("psutil.Process", lambda: SimpleNamespace(parents=lambda: parents))
+    assert place({"EDITOR": "vim", "TMUX": "/tmp/x,1,0", "ZELLIJ": "0"}).argv[0] == program
 
 
 def test_in_the_terminal_of_vs_code_that_is_the_editor(programs):

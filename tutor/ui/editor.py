@@ -47,12 +47,25 @@ def launch(
     name = os.path.basename(words[0])
     if name in _GUI or (command and (name not in _IN_TERMINAL or any(word in _ELSEWHERE for word in words))):
         return Launch(tuple(argv), "beside")
-    if environ.get("TMUX") and shutil.which("tmux"):
+    inside = _multiplexer(environ)
+    if inside == "tmux":
         return Launch(("tmux", *_tmux(size), "-c", str(path.parent), shlex.join(argv)), "beside")
-    if environ.get("ZELLIJ") and shutil.which("zellij"):
+    if inside == "zellij":
         place = ("--close-on-exit", "--cwd", str(path.parent))
         return Launch(("zellij", "run", *_zellij(size), *place, "--", *argv), "beside")
     return Launch(tuple(argv), "here")
+
+
+def _multiplexer(environ: Mapping[str, str]) -> str:
+    """`tmux` or `zellij`, whichever this terminal is a pane of; of one within the other the inner one; else nothing."""
+    there = [name for name in ("tmux", "zellij") if environ.get(name.upper()) and shutil.which(name)]
+    if len(there) < 2:
+        return there[0] if there else ""
+    import psutil  # 10 ms that the start would wait for
+
+    # The inner one hands on the outer one's variable: only the processes say which server started this shell.
+    servers = (parent.name().partition(":")[0] for parent in psutil.Process().parents())
+    return next((name for name in servers if name in there), "")
 
 
 def _words(environ: Mapping[str, str], command: str) -> list[str]:
