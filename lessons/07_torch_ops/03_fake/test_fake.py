@@ -90,10 +90,18 @@ def test_windows_at_the_edge_count(window):
         agree(window.partition, (images(*shape), size), f"{shape} by {size}", ("shape",))
 
 
-@pytest.mark.finds("fake-kernel", at="blocks")
-def test_nothing_is_cut_into_no_windows(window):
-    for shape, size in [((0, 8, 12, 3), 4), ((2, 0, 5, 3), 4), ((2, 5, 0, 3), 2), ((1, 6, 6, 0), 4)]:
+EMPTY = [((0, 8, 12, 3), 4), ((2, 0, 5, 3), 4), ((2, 5, 0, 3), 2), ((1, 6, 6, 0), 4)]
+
+
+@pytest.mark.finds("fake-kernel", at="partition")
+def test_partition_of_nothing(window):
+    for shape, size in EMPTY:
         agree(window.partition, (images(*shape), size), f"{shape} by {size}")
+
+
+@pytest.mark.finds("fake-kernel", at="merge")
+def test_merge_of_nothing(window):
+    for shape, size in EMPTY:
         windows = window.partition(images(*shape), size)[0]
         agree(window.merge, (windows, *shape[:3]), f"{tuple(windows.shape)} to {shape}")
 

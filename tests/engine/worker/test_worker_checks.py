@@ -95,6 +95,11 @@ def test_missing_error_is_explained(run: Run) -> None:
     assert seen.only.message == "ValueError was expected, but nothing was raised"
 
 
+def test_missing_error_of_several_kinds_is_explained(run: Run) -> None:
+    seen = run("def test_it(built):\n    with pytest.raises((TypeError, ValueError)):\n        built.add(1, 2)\n")
+    assert seen.only.message == "TypeError or ValueError was expected, but nothing was raised"
+
+
 def test_learners_python_line_is_named(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "mine.py"
     source.write_text("def f(x):\n    y = x\n    return y.nothing\n")
