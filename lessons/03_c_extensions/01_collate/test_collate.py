@@ -234,3 +234,10 @@ def test_the_caller_keeps_its_pairs(built, rng):
     built.collate(pairs, 2)
     assert len(pairs) == len(before), "collate changed the length of the list"
     assert all(a is b for a, b in zip(pairs, before, strict=True)), "collate changed the list that it was given"
+
+
+@pytest.mark.finds("error-path", at="make_batch")
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_every_call_of_the_api_may_fail(built, faults, rng, kind):
+    """Memory may run out at each of them: no crash then, no leak, and no result without an exception."""
+    faults(built.collate, kind(fresh_pairs(rng, 5)), 2)

@@ -420,8 +420,8 @@ def test_a_reader_is_not_touched_after_it_is_freed(built):
     def scenario():
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
         wide = type("Wide", (built.Reader,), {"__slots__": [f"slot{number}" for number in range(20_000)]})
-        for _ in range(3):
-            wide(b"", Call())
+        readers = [wide(b"", Call()) for _ in range(200)]  # 32 MB: more than the holes that earlier work has left
+        del readers
 
     ended = survives(scenario)
     text = "the reader is looked at after tp_free: keep what you need of it, its type, in a variable"
