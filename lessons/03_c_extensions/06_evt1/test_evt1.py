@@ -420,10 +420,10 @@ def together(call, sources):
 
 
 def outcome(parse, source):
-    """The columns, or the ValueError."""
+    """The columns, or the exception that refuses them."""
     try:
         return parse(source)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         return error
 
 
