@@ -137,6 +137,9 @@ def test_none_and_one(built):
 def test_coordinates_keep_their_fractions(built, rng):
     boxes = random_boxes(rng, 60) / 32
     expect(built, boxes, rng.permutation(60), 0.5, "coordinates from 0 to 1, as fractions of the image")
+    pair = [[0.25, 0.25, 0.75, 0.75], [0.25, 0.25, 0.75, 0.8125], [0.5, 0.25, 0.875, 0.75]]
+    for scores in ([3, 2, 1], [1, 2, 3]):  # chance may give no overlap at all: here the first two share 8/9
+        expect(built, pair, scores, 0.5, "coordinates below 1")
 
 
 @pytest.mark.finds("wrong-result", at="nms")
