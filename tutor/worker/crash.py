@@ -12,7 +12,7 @@ from pathlib import Path
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.worker.channel import Crashed
-from tutor.worker.places import Place, learner_place
+from tutor.worker.places import Place, find_definition, learner_place
 from tutor.worker.symbols import split_place, symbol_lines
 
 _library: ctypes.CDLL | None = None
@@ -94,13 +94,19 @@ def _resolve(module: str, offsets: list[str]) -> list[Frame]:
 
 
 def crash_place(report: Crashed | None, artifact: Artifact) -> tuple[Place | None, str]:
-    """The innermost line of the learner's own files in a crashed stack, and the function it is in."""
+    """The innermost line of the learner's own files in a crashed stack, and the function it is in.
+
+    Where the compiler gave a line of a macro or an inlined header to the learner's function, that function's own line.
+    """
     if report is None:
         return None, ""
-    for frame in read_frames(report, artifact):
-        place = learner_place(artifact, frame.file, frame.line)
-        if place is not None:
-            return place, frame.function.partition("(")[0]
+    frames = [(frame, frame.function.partition("(")[0]) for frame in read_frames(report, artifact)]
+    for frame, function in frames:
+        if place := learner_place(artifact, frame.file, frame.line):
+            return place, function
+    for _, function in frames:
+        if place := find_definition(artifact, function):
+            return place, function
     return None, ""
 
 

@@ -18,7 +18,8 @@ from tutor.worker.contract import complaint
 from tutor.worker.defects import Defects
 from tutor.worker.places import Place, find_symbol, learner_place
 
-_EXPECTED = re.compile(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>|DID NOT RAISE (\w+)")
+_EXPECTED = re.compile(r"DID NOT RAISE (?:any of )?(\(.*\)|.*)")
+_CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
 _OPCHECKS = {
     "test_schema": "schema",
     "test_autograd_registration": "autograd-registration",
@@ -166,9 +167,9 @@ def explain(error: BaseException) -> str:
     """One short message: what the assert says, without pytest's picture of the expression."""
     text = str(error)
     if isinstance(error, pytest.fail.Exception):
-        match = _EXPECTED.search(text)
-        name = match and (match.group(1) or match.group(2))
-        return f"{name} was expected, but nothing was raised" if name else _short(text)
+        match = _EXPECTED.search(_CLASS.sub(r"\1", text))
+        names = match and match.group(1).strip("()").replace(", ", " or ")
+        return f"{names} was expected, but nothing was raised" if names else _short(text)
     if isinstance(error, AssertionError):
         said = text.split("\nassert ", 1)[0] or "the check's assertion does not hold"
         return _short(said)

@@ -190,15 +190,13 @@ def accepted(built, kind, shingles, offsets):
 
 
 @pytest.mark.finds("layout", at="signatures")
-def test_misaligned_arrays_are_refused_or_read_right(built, rng, variants):
-    documents = collection(rng, 5, 10)
-    shingles, offsets = packed(documents)
-    for _, made in variants(shingles, ("misaligned",)):
-        try:
-            got = signatures(built, 8, 5, made, offsets)
-        except ValueError:
-            continue
-        compare(got, define(8, 5, documents), "misaligned shingles")
+def test_misaligned_arrays_are_value_errors(built, rng, variants):
+    """x86 reads them right and hides that the compiler may rely on alignment."""
+    shingles, offsets = packed(collection(rng, 5, 10))
+    for kind, made in variants(shingles, ("misaligned",)):
+        refuses(ValueError, built, made, offsets, f"{kind} shingles")
+    for kind, made in variants(offsets, ("misaligned",)):
+        refuses(ValueError, built, shingles, made, f"{kind} offsets")
 
 
 @pytest.mark.finds("dtype", at="signatures")

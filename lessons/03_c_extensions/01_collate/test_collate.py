@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import operator
 import sys
 import weakref
@@ -220,6 +221,7 @@ def test_a_score_may_empty_the_list_of_pairs(built, place):
     for number in range(6):
         pairs.append((Clip(), Score(float(number), pairs.clear if number == place else None)))
     watched = {id(pair[0]): weakref.ref(pair[0]) for pair in pairs}
+    gc.disable()  # it would meet a dead id before we do, and crash
     try:
         result = built.collate(pairs, 4)
     except (RuntimeError, IndexError, TypeError):
@@ -234,3 +236,10 @@ def test_the_caller_keeps_its_pairs(built, rng):
     built.collate(pairs, 2)
     assert len(pairs) == len(before), "collate changed the length of the list"
     assert all(a is b for a, b in zip(pairs, before, strict=True)), "collate changed the list that it was given"
+
+
+@pytest.mark.finds("error-path", at="make_batch")
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_every_call_of_the_api_may_fail(built, faults, rng, kind):
+    """Memory may run out at each of them: no crash then, no leak, and no result without an exception."""
+    faults(built.collate, kind(fresh_pairs(rng, 5)), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import itertools
@@ -20,6 +21,7 @@ from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
 
 HEAP_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
+M_MMAP_THRESHOLD = -3  # of mallopt: blocks of that size and more are mapped, and unmapped when they are freed
 
 
 def shard_of(records):
@@ -174,6 +176,39 @@ def test_the_shard_is_given_back_when_init_fails(built):
     assert not locked(data), "__init__ has raised TypeError for the transform, and the shard stays locked"
 
 
+@pytest.mark.finds("error-path", at="reader_init")
+@pytest.mark.parametrize("what", ["transform", "shard"])
+def test_an_init_that_fails_changes_nothing(built, what):
+    records = [b"one", b"two", b"three"]
+    reader = built.Reader(Shard(shard_of(records)), bytes.upper)
+    first = next(reader)
+    wrong = {"transform": (b"", 5), "shard": (5,)}[what]
+    with pytest.raises(TypeError):
+        reader.__init__(*wrong)
+    got = [first, *items(reader)]
+    want = [record.upper() for record in records]
+    assert got == want, (
+        f"a second __init__ failed (wrong {what}), and the reader went on with {got[1:]}, want {want[1:]}"
+    )
+
+
+@pytest.mark.finds("layout", at="reader_init")
+def test_a_strided_shard_is_refused(built):
+    data = shard_of([b"one", b"two"])
+    wide = np.zeros(2 * len(data), np.uint8)
+    wide[: len(data)] = np.frombuffer(data, np.uint8)  # who forgets the stride finds whole records there
+    try:
+        got = items(built.Reader(wide[::2]))
+    except (TypeError, BufferError, ValueError):
+        return
+    raise AssertionError(f"every second byte of an array is no block of memory: want BufferError, got {got}")
+
+
+@pytest.mark.finds("error-path", at="reader_next")
+def test_failures_on_the_way_are_noticed(built, faults, rng):
+    faults(read_all, built.Reader, shard_of(random_records(rng, 4)), len)
+
+
 def lost(call, watched, calls=20):
     """References that `watched` gains a call; it can't be freed by mistake meanwhile."""
     ballast = [watched] * (4 * calls)
@@ -252,6 +287,38 @@ def test_a_transform_may_start_the_reader_again(built):
 
     reader = built.Reader(shard_of([b"first"]), Restart())
     assert items(reader) == [b"FIRST", b"second"], "the new shard is read after the transform has called __init__"
+
+
+@pytest.mark.finds("use-after-free", at="reader_next")
+def test_a_transform_lives_until_its_call_is_over(built):
+    """Its reader lets go of it during the call. A function of Python holds itself; an object of C does not."""
+    alive = []
+
+    def restart(record):
+        reader.__init__(shard_of([b"second"]))
+        alive.append(watched() is not None)
+        return record
+
+    transform = functools.partial(restart)
+    watched = weakref.ref(transform)
+    reader = built.Reader(shard_of([b"first"]), transform)
+    del transform
+    next(reader)
+    assert alive == [True], "a transform was freed during its own call: hold a reference of your own meanwhile"
+
+
+@pytest.mark.finds("use-after-free", at="reader_init")
+def test_what_is_dropped_is_no_longer_held(built):
+    """Dropping a transform runs its __del__, which may look at the reader: the field must not lead to it any more."""
+    seen = []
+
+    class Last(Call):
+        def __del__(self):
+            seen.append(any(item is self for item in gc.get_referents(reader)))
+
+    reader = built.Reader(b"", Last())
+    reader.__init__(b"")
+    assert seen == [False], "while the old transform goes, the reader still points to it: Py_CLEAR, not Py_DECREF"
 
 
 @pytest.mark.finds("gc-missing", at="reader_traverse")
@@ -343,6 +410,21 @@ def test_the_collector_may_run_while_a_reader_goes(built):
     text = (
         "a collection while a reader is being freed crashes: untrack it (PyObject_GC_UnTrack) before you drop anything"
     )
+    assert ended == 0, f"{text} ({signal.Signals(ended).name if ended else ''})"
+
+
+@pytest.mark.finds("use-after-free", at="reader_dealloc")
+def test_a_reader_is_not_touched_after_it_is_freed(built):
+    """Instances of a subclass with many slots get pages of their own, which are gone when they are freed."""
+
+    def scenario():
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
+        wide = type("Wide", (built.Reader,), {"__slots__": [f"slot{number}" for number in range(20_000)]})
+        readers = [wide(b"", Call()) for _ in range(200)]  # 32 MB: more than the holes that earlier work has left
+        del readers
+
+    ended = survives(scenario)
+    text = "the reader is looked at after tp_free: keep what you need of it, its type, in a variable"
     assert ended == 0, f"{text} ({signal.Signals(ended).name if ended else ''})"
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import importlib.util
+import resource
 import sys
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_declared_struct_matches_the_header(built):
 
 
 @pytest.mark.finds("wrong-result", at="def search(")
-@pytest.mark.parametrize(("rows", "k"), [(50, 5), (50, 1), (50, 50), (3, 8), (1, 1)])
+@pytest.mark.parametrize(("rows", "k"), [(50, 5), (50, 1), (50, 50), (3, 8), (1, 1), (400, 300)])
 def test_finds_the_nearest_rows(new, rng, rows, k):
     weights, matrix, query = data(rng, rows)
     index = new(weights)
@@ -92,6 +93,9 @@ def test_search_into_fills_the_callers_arrays(new, rng):
     found = index.search_into(query, ids[2:7], distances[2:7])
     assert found == 5, f"search_into returned {found}, want 5 rows found"
     same((ids[2:7], distances[2:7]), nearest(weights, matrix, query, 5), "search_into a slice")
+    for k in (1, 49, 50, 51, 300):
+        found = index.search_into(query, np.zeros(k, np.int64), np.zeros(k, np.float32))
+        assert found == min(k, 50), f"search_into for {k} of 50 rows returned {found}, want {min(k, 50)} rows found"
     outside = [*ids[:2], *ids[7:], *distances[:2], *distances[7:]]
     assert set(outside) == {77}, f"entries beside the slice changed: {outside}"
 
@@ -160,7 +164,9 @@ def test_weights_stay_alive(new, artifact, rng, dim):
     index.add(matrix)
     gc.collect()
     first = answer(index, query)
-    ffi, ballast = FFI(), []
+    others = [new(weights.copy() * 2) for _ in range(3)]  # weights kept in one place for all indexes are gone now
+    gc.collect()
+    ffi, ballast = FFI(), [others]
     for _ in range(200):  # what was freed is handed out again, full of NaN
         block = np.full(dim, np.nan, np.float32)
         ballast.append((block, block.tobytes(), ffi.new("char[]", block.tobytes()[:-1]), bytearray(block.tobytes())))
@@ -198,6 +204,19 @@ def test_dropped_indexes_are_freed(new, artifact, library, rng):
     assert library.ann_bad_frees() == 0, "a handle was freed twice"
 
 
+def uses(index, matrix, query):
+    """Every way to use an index, by name."""
+    import numpy as np
+
+    return {
+        "search()": lambda: index.search(query, 1),
+        "search_into()": lambda: index.search_into(query, np.zeros(1, np.int64), np.zeros(1, np.float32)),
+        "add()": lambda: index.add(matrix),
+        "add() of no rows": lambda: index.add(matrix[:0]),
+        "len()": lambda: len(index),
+    }
+
+
 @pytest.mark.finds("use-after-free", at="def close")
 def test_close_frees_once(new, library, rng):
     weights, matrix, query = data(rng)
@@ -207,12 +226,14 @@ def test_close_frees_once(new, library, rng):
     index.close()
     assert library.ann_live() == before, "close() left the handle alive"
     index.close()
-    try:
-        index.search(query, 1)
-    except ValueError:
-        pass
-    else:
-        raise AssertionError("search() on a closed index went through to the library: want a ValueError")
+    for name, call in uses(index, matrix, query).items():
+        try:
+            call()
+        except ValueError:
+            continue
+        except TypeError as error:
+            raise AssertionError(f"{name} on a closed index: want a ValueError, got TypeError: {error}") from None
+        raise AssertionError(f"{name} on a closed index went through to the library: want a ValueError")
     del index
     gc.collect()
     twice = library.ann_bad_frees() - bad
@@ -232,39 +253,64 @@ def test_no_weights_is_an_error(new):
     )
 
 
-@pytest.mark.finds("layout", at="def search_into")
-@pytest.mark.parametrize("which", ["ids", "distances"])
-def test_read_only_output_is_refused(new, rng, which):
+@pytest.mark.finds("error-path", at="def add")
+def test_rows_that_find_no_memory_are_an_error(new):
+    """64 MB of rows, and 32 MB of addresses are left for the library's copy."""
+    import numpy as np
+
+    index = new(np.ones(1 << 10, np.float32))
+    rows = np.zeros((1 << 14, 1 << 10), np.float32)
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), old[1]))
+    try:
+        index.add(rows)
+    except (MemoryError, RuntimeError, ValueError):
+        return
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, old)
+    raise AssertionError(
+        f"ann_add had no memory for {len(rows)} rows and no exception came: len(index) is {len(index)}"
+    )
+
+
+def refuses(new, rng, change, text):
+    """search_into must raise, and must have written nothing, when `change` was made to arguments that are right."""
     import numpy as np
 
     weights, matrix, query = data(rng)
     index = new(weights)
     index.add(matrix)
-    out = {"ids": np.full(4, 77, np.int64), "distances": np.full(4, 77, np.float32)}
-    out[which].flags.writeable = False
+    given = {"query": query, "ids": np.full(64, 77, np.int64)[:4], "distances": np.full(64, 77, np.float32)[:4]}
+    change(given)
+    rooms = [array if array.base is None else array.base for array in given.values()]
+    before = [room.tobytes() for room in rooms]
     try:
-        index.search_into(query, out["ids"], out["distances"])
+        index.search_into(given["query"], given["ids"], given["distances"])
     except (ValueError, TypeError, BufferError):
-        assert set(out[which]) == {77}, f"{which} is read-only, was refused, and was written all the same"
+        touched = [name for name, room, was in zip(given, rooms, before, strict=True) if room.tobytes() != was]
+        assert not touched, f"the call was refused, and {' and '.join(touched)} written all the same"
         return
-    raise AssertionError(f"{which} is a read-only array and it was passed to C, which may write it")
+    raise AssertionError(text)
+
+
+@pytest.mark.finds("layout", at="def search_into")
+@pytest.mark.parametrize("which", ["ids", "distances"])
+def test_read_only_output_is_refused(new, rng, which):
+    def change(given):
+        given[which].flags.writeable = False
+
+    refuses(new, rng, change, f"{which} is a read-only array and it was passed to C, which may write it")
 
 
 @pytest.mark.finds("layout", at="def search_into")
 @pytest.mark.parametrize("which", ["query", "ids", "distances"])
 def test_strided_arguments_are_refused(new, rng, which):
-    import numpy as np
+    def change(given):
+        given[which] = given[which].repeat(2)[::2]
 
-    weights, matrix, query = data(rng)
-    index = new(weights)
-    index.add(matrix)
-    given = {"query": query, "ids": np.full(4, 77, np.int64), "distances": np.full(4, 77, np.float32)}
-    given[which] = np.repeat(given[which], 2)[::2]
-    try:
-        index.search_into(given["query"], given["ids"], given["distances"])
-    except (ValueError, TypeError, BufferError):
-        return
-    raise AssertionError(f"a strided {which} was taken: C would walk over the gaps as if they were entries")
+    refuses(new, rng, change, f"a strided {which} was taken: C would walk over the gaps as if they were entries")
 
 
 @pytest.mark.finds("dtype", at="def search_into")
@@ -273,25 +319,23 @@ def test_strided_arguments_are_refused(new, rng, which):
     [
         ("query", "f8", 3),
         ("query", "i4", 6),
+        ("query", ">f4", 6),
         ("ids", "i4", 8),
         ("ids", "f8", 4),
+        ("ids", "u8", 4),
+        ("ids", ">i8", 4),
         ("distances", "f8", 2),
         ("distances", "i4", 4),
+        ("distances", ">f4", 4),
     ],
 )
 def test_other_types_are_refused(new, rng, which, dtype, size):
     import numpy as np
 
-    weights, matrix, query = data(rng)
-    index = new(weights)
-    index.add(matrix)
-    given = {"query": query, "ids": np.zeros(64, np.int64)[:4], "distances": np.zeros(64, np.float32)[:4]}
-    given[which] = np.zeros(64, dtype)[:size]  # as many bytes as C expects: counting bytes does not find it
-    try:
-        index.search_into(given["query"], given["ids"], given["distances"])
-    except (ValueError, TypeError, BufferError):
-        return
-    raise AssertionError(f"{which} as {given[which].dtype} was taken: C reads and writes the bytes as another type")
+    def change(given):
+        given[which] = np.zeros(64, dtype)[:size]  # as many bytes as C expects: counting bytes does not find it
+
+    refuses(new, rng, change, f"{which} as {dtype} was taken: C reads and writes the bytes as another type")
 
 
 @pytest.mark.finds("out-of-bounds", at="def search_into")
@@ -301,15 +345,8 @@ def test_other_types_are_refused(new, rng, which, dtype, size):
 def test_other_sizes_are_refused(new, rng, which, size):
     import numpy as np
 
-    weights, matrix, query = data(rng)
-    index = new(weights)
-    index.add(matrix)
-    given = {"query": query, "ids": np.zeros(4, np.int64), "distances": np.full(64, 77, np.float32)[:4]}
-    room = np.full(64, 77, np.float32)
-    given[which] = room[:size]
-    try:
-        index.search_into(given["query"], given["ids"], given["distances"])
-    except (ValueError, TypeError, BufferError):
-        assert set(room) == {77}, f"{which} of {size} was refused, and written all the same"
-        return
-    raise AssertionError(f"{which} of {size} entries was taken with 4 ids and dim 6: C goes past the shorter one")
+    def change(given):
+        given[which] = np.full(64, 77, np.float32)[:size]
+
+    text = f"{which} of {size} entries was taken with 4 ids and dim 6: C goes past the shorter one"
+    refuses(new, rng, change, text)

@@ -580,6 +580,36 @@ def test_an_exception_of_every_model_at_once(built, rng):
     assert any(caught.value is one for one in errors), f"wait() raised {caught.value!r}, which no on_block has raised"
 
 
+@pytest.mark.finds("error-path", at="def wait")
+@apart
+def test_the_first_exception_is_the_one_that_is_raised(built, library, rng):
+    """What follows is often a consequence of it."""
+    entered = threading.Event()
+
+    def first(first, losses):
+        entered.wait()
+        raise LookupError("the first")
+
+    def second(first, losses):
+        entered.set()
+        while library.sgd_running() > 1:  # until the other model has ended, by its exception
+            time.sleep(0)
+        raise ValueError("the second")
+
+    sweep = built.Sweep(*data(rng), 10)
+    for on_block in (first, second):
+        sweep.add(0.001, on_block)
+    sweep.start(1000)
+    try:
+        sweep.wait()
+    except (LookupError, ValueError) as error:
+        got = repr(error)
+    else:
+        got = "nothing"
+    want = repr(LookupError("the first"))
+    assert got == want, f"one on_block raised {want}, another one later: wait() raised {got}"
+
+
 @pytest.mark.parametrize("call", ["wait", "close"])
 @apart
 def test_no_model_waits_for_itself(built, library, artifact, rng, call):

@@ -242,6 +242,8 @@ def test_a_header_beyond_the_limit_is_not_read(built, artifact, write, memory):
         (raw() + b"\0\0", 8, "a header padded with zeros"),
         (raw() + b"{}", 8, "a header with something behind it"),
         (raw().replace(b"w", b"\xff"), 8, "a header that is not UTF-8"),
+        (b"\xef\xbb\xbf" + raw(), 8, "a header with a byte order mark"),
+        (raw().replace(b"w", b"w\n"), 8, "a line break inside a text"),
         (raw().decode().encode("utf-16-le"), 8, "a header in UTF-16"),
         (raw().decode().encode("utf-32-le"), 8, "a header in UTF-32"),
         (raw(more=', "note": NaN'), 8, "NaN in the header"),
@@ -252,6 +254,22 @@ def test_a_header_beyond_the_limit_is_not_read(built, artifact, write, memory):
 )
 def test_the_header_is_json_and_an_object(built, artifact, write, text, data, what):
     refused(built, artifact, write(blob(text, bytes(data))), what)
+
+
+@pytest.mark.finds("error-path", at="def __init__")
+@pytest.mark.parametrize("what", ["no file", "a folder", "a folder that is not there"])
+def test_a_file_that_cannot_be_opened_is_an_oserror(built, tmp_path, what):
+    """It says nothing of the content: a caller may try again, or look elsewhere."""
+    path = {"no file": tmp_path / "no", "a folder": tmp_path, "a folder that is not there": tmp_path / "no" / "no"}[
+        what
+    ]
+    try:
+        built.Weights(path)
+    except OSError:
+        return
+    except (ValueError, TypeError, LookupError) as error:
+        raise AssertionError(f"{what}: want OSError, got {type(error).__name__}: {error}") from None
+    raise AssertionError(f"{what}: want OSError, and it was opened")
 
 
 @pytest.mark.finds("wrong-result", at="parse_header")

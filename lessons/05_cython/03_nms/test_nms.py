@@ -1,5 +1,6 @@
 """Checks of cy-nms: the definition in exact fractions is the oracle; shapes; what the inner loop compiles to."""
 
+import contextlib
 from fractions import Fraction
 
 import numpy as np
@@ -136,12 +137,17 @@ def test_none_and_one(built):
 def test_coordinates_keep_their_fractions(built, rng):
     boxes = random_boxes(rng, 60) / 32
     expect(built, boxes, rng.permutation(60), 0.5, "coordinates from 0 to 1, as fractions of the image")
+    pair = [[0.25, 0.25, 0.75, 0.75], [0.25, 0.25, 0.75, 0.8125], [0.5, 0.25, 0.875, 0.75]]
+    for scores in ([3, 2, 1], [1, 2, 3]):  # chance may give no overlap at all: here the first two share 8/9
+        expect(built, pair, scores, 0.5, "coordinates below 1")
 
 
 @pytest.mark.finds("wrong-result", at="nms")
 def test_threshold_outside_0_to_1_is_refused(built):
     for bad in (-0.1, 1.5, float("nan"), float("inf")):
-        refuses(built, np.zeros((2, 4), np.float32), np.zeros(2, np.float32), bad, f"threshold {bad}")
+        for count in (2, 0):
+            boxes, scores = np.zeros((count, 4), np.float32), np.zeros(count, np.float32)
+            refuses(built, boxes, scores, bad, f"threshold {bad}, {count} boxes")
 
 
 @pytest.mark.finds("out-of-bounds", at="nms")
@@ -193,6 +199,19 @@ def test_the_callers_arrays_stay_as_they_were(built, rng):
     assert first == second, "the same call gave another result the second time"
     assert np.array_equal(boxes, before[0]), "the caller's boxes were changed"
     assert np.array_equal(scores, before[1]), "the caller's scores were changed"
+
+
+@pytest.mark.finds("memory-leak", at="nms")
+@pytest.mark.parametrize("threshold", [0.5, 2.0], ids=["a result", "a refusal"])
+def test_nothing_is_kept_of_a_call(built, rng, memory, threshold):
+    """Also of scratch memory that malloc gave, and when the call ends by an exception."""
+    boxes, scores = random_boxes(rng, 200), rng.permutation(200).astype(np.float32)
+
+    def use():
+        with contextlib.suppress(ValueError):
+            built.nms(boxes, scores, threshold)
+
+    memory.leak(use)
 
 
 def test_the_inner_loop_stays_in_c(annotation):

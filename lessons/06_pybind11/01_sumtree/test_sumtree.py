@@ -1,5 +1,7 @@
 """Checks of pb-sumtree: running sums of whole numbers, which float64 adds exactly, are the oracle."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -248,3 +250,33 @@ def test_trees_are_independent(built):
     one, two = make(built, 4, [1, 2]), make(built, 4, [5])
     one.update(np.array([3]), np.array([10.0]))
     assert (one.total, two.total) == (13.0, 5.0), f"two trees have totals {one.total} and {two.total}, want 13 and 5"
+
+
+@pytest.mark.finds("memory-leak", at="find")
+@pytest.mark.parametrize("mass", [0.5, 9.0], ids=["found", "refused"])
+def test_find_keeps_no_memory(built, memory, mass):
+    """Also where the last of many masses is refused."""
+    tree, masses = make(built, 3, [1, 2, 3]), np.full(500, 0.5)
+    masses[-1] = mass
+
+    def use():
+        with contextlib.suppress(ValueError):
+            tree.find(masses)
+
+    memory.leak(use)
+
+
+@pytest.mark.finds("lifetime", at="find")
+def test_what_was_found_stays(built, rng):
+    """Each result is an array with memory of its own."""
+    tree = make(built, 64, whole(rng, 64))
+    masses = [rng.random(300) * tree.total for _ in range(8)]
+    found = [tree.find(batch) for batch in masses]
+    kept = [array.copy() for array in found]
+    later = [tree.find(batch) for batch in reversed(masses)]
+    ballast = [np.full(300, -1, np.int64) for _ in range(20)]
+    changed = [number for number, (array, was) in enumerate(zip(found, kept, strict=True)) if (array != was).any()]
+    assert not changed, f"results {changed} of 8 changed when find was called again: does the array own its memory?"
+    right = all((mine == was).all() for mine, was in zip(later, reversed(kept), strict=True))
+    assert right, "find gave other indices for the same masses"
+    del ballast

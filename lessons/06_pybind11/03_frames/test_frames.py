@@ -154,6 +154,14 @@ def test_writes_are_seen_by_all(built):
     assert (clip.frame(0) == 0).all(), "writing into frame 1 and 2 changed frame 0"
 
 
+@pytest.mark.finds("layout", at="py::array decode(")
+def test_decoded_pixels_can_be_written(built):
+    pixels = built.decode(plain(3, 4, 50)[0])
+    assert pixels.flags.writeable, (
+        "decode(file) is read-only, want an array like clip.frames: augmentation writes into it"
+    )
+
+
 VIEWS = {
     "decode(file)": lambda built, file: built.decode(file),
     "Clip(file).frames": lambda built, file: built.Clip(file).frames,

@@ -1,5 +1,7 @@
 """Checks of op-quant: values, rounding, dtypes, layouts, threads, then the operator contract through opcheck."""
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,6 +115,32 @@ def test_zero_rows_get_scale_one(built):
     same((q, scale), weight, "rows of zeros")
 
 
+@pytest.mark.finds("numerics", at="quantize_row")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rows_of_any_magnitude_match_eager(built, rng, dtype):
+    """From 1e-30 to 1e38: small is not zero, and a square would overflow or vanish."""
+    import torch
+
+    powers = torch.tensor([-30.0, -20.0, -12.0, -8.0, 0.0, 20.0, 30.0, 37.0])
+    weight = (random(rng, 8, 33).clamp(-2, 2) * 10.0 ** powers[:, None]).to(getattr(torch, dtype))
+    weight[:, 5] = (2 * 10.0**powers).to(weight.dtype)
+    same(built.quantize_rows(weight), weight, f"{dtype} rows of magnitude 1e-30 to 1e37")
+
+
+@pytest.mark.finds("lifetime", at="quantize_rows")
+def test_results_stay_as_they_were(built, rng):
+    import torch
+
+    weights = [random(rng, 6, 40) for _ in range(3)]
+    results = [built.quantize_rows(weights[0])]
+    before = [tensor.clone() for tensor in results[0]]
+    results += [built.quantize_rows(weight) for weight in weights[1:]]
+    for name, tensor, was in zip(("q", "scale"), results[0], before, strict=True):
+        assert torch.equal(tensor, was), (
+            f"{name} changed when the operator was called again: make new tensors each time"
+        )
+
+
 @pytest.mark.finds("layout", at="quantize_rows")
 @pytest.mark.parametrize("shape", [(0, 8), (5, 0), (0, 0)])
 def test_empty_weights_are_fine(built, shape):
@@ -124,10 +152,11 @@ def test_empty_weights_are_fine(built, shape):
 
 @pytest.mark.finds("layout", at="quantize_rows")
 @pytest.mark.parametrize("kind", ["transposed", "columns", "rows", "expanded", "offset"])
-def test_views_match_their_copies(built, rng, kind):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_views_match_their_copies(built, rng, kind, dtype):
     import torch
 
-    base = random(rng, 24, 24)
+    base = random(rng, 24, 24).to(getattr(torch, dtype))
     weight = {
         "transposed": base.t(),
         "columns": base[:, ::3],
@@ -137,8 +166,12 @@ def test_views_match_their_copies(built, rng, kind):
     }[kind]
     dense = weight.clone(memory_format=torch.contiguous_format)
     got, want = built.quantize_rows(weight), built.quantize_rows(dense)
-    assert torch.equal(got[1], want[1]), f"{kind} view, strides {weight.stride()}: scales differ from those of its copy"
-    assert torch.equal(got[0], want[0]), f"{kind} view, strides {weight.stride()}: values differ from those of its copy"
+    assert torch.equal(got[1], want[1]), (
+        f"{kind} {dtype} view, strides {weight.stride()}: scales differ from those of its copy"
+    )
+    assert torch.equal(got[0], want[0]), (
+        f"{kind} {dtype} view, strides {weight.stride()}: values differ from those of its copy"
+    )
     assert got[0].is_contiguous(), f"{kind} view: q has strides {got[0].stride()}, want a contiguous result"
 
 
@@ -211,6 +244,20 @@ def test_reads_stay_inside(built, guard, rng, side, shape):
 def test_nothing_leaks(built, memory, rng):
     weight = random(rng, 16, 256)
     memory.leak(lambda: built.quantize_rows(weight) and None)
+
+
+@pytest.mark.finds("memory-leak", at="quantize_rows")
+@pytest.mark.parametrize("what", ["rank", "dtype"])
+def test_a_refusal_leaks_nothing(built, memory, what):
+    import torch
+
+    weight = torch.zeros(8) if what == "rank" else torch.zeros(4, 8, dtype=torch.float64)
+
+    def use():
+        with contextlib.suppress(*REFUSED, IndexError):
+            built.quantize_rows(weight)
+
+    memory.leak(use)
 
 
 @pytest.fixture

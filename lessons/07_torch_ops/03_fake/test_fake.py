@@ -90,6 +90,22 @@ def test_windows_at_the_edge_count(window):
         agree(window.partition, (images(*shape), size), f"{shape} by {size}", ("shape",))
 
 
+EMPTY = [((0, 8, 12, 3), 4), ((2, 0, 5, 3), 4), ((2, 5, 0, 3), 2), ((1, 6, 6, 0), 4)]
+
+
+@pytest.mark.finds("fake-kernel", at="partition")
+def test_partition_of_nothing(window):
+    for shape, size in EMPTY:
+        agree(window.partition, (images(*shape), size), f"{shape} by {size}")
+
+
+@pytest.mark.finds("fake-kernel", at="merge")
+def test_merge_of_nothing(window):
+    for shape, size in EMPTY:
+        windows = window.partition(images(*shape), size)[0]
+        agree(window.merge, (windows, *shape[:3]), f"{tuple(windows.shape)} to {shape}")
+
+
 @pytest.mark.finds("fake-kernel", at="partition")
 def test_partition_of_a_view_is_laid_out_alike(window):
     base = images(2, 3, 8, 12)
@@ -110,6 +126,7 @@ def test_merge_keeps_its_promise(window, part):
 @pytest.mark.finds("fake-kernel", at="occupied")
 def test_how_many_are_occupied_stays_open(window):
     import torch
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
 
     windows = window.partition(images(2, 8, 8, 3), 4)[0]
     some, index = pretend(window.occupied, windows, 2.0)
@@ -119,6 +136,9 @@ def test_how_many_are_occupied_stays_open(window):
         )
     assert some.shape[0].node.expr == index.shape[0].node.expr, (
         "occupied promises two different open sizes: there are as many windows kept as numbers in the index"
+    )
+    assert not statically_known_true(some.shape[0] > 0), (
+        "occupied promises that at least one window is kept: a compiled graph then fails where nothing is occupied"
     )
 
 
@@ -152,21 +172,30 @@ def wrong_calls(window):
     import torch
 
     image, windows = images(2, 8, 8, 3), window.partition(images(2, 8, 8, 3), 4)[0]
+    types = (torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.bool)
     return {
         "partition": [
             ("three dimensions", (image[0], 4)),
-            ("float64", (image.double(), 4)),
+            ("five dimensions", (image[None], 4)),
+            *((str(kind), (image.to(kind), 4)) for kind in types),
             ("size 0", (image, 0)),
             ("a negative size", (image, -2)),
         ],
         "merge": [
             ("three dimensions", (windows[0], 2, 8, 8)),
-            ("float16", (windows.half(), 2, 8, 8)),
+            ("five dimensions", (windows[None], 2, 8, 8)),
+            *((str(kind), (windows.to(kind), 2, 8, 8)) for kind in types),
             ("windows that are not square", (windows[:, :, :2], 2, 8, 8)),
+            ("windows of size 0", (windows[:, :, :0, :0], 2, 8, 8)),
             ("too few windows", (windows[1:], 2, 8, 8)),
+            ("too many windows", (windows, 1, 8, 8)),
             ("a larger image", (windows, 2, 8, 9)),
         ],
-        "occupied": [("three dimensions", (windows[0], 1.0)), ("int32", (windows.to(torch.int32), 1.0))],
+        "occupied": [
+            ("three dimensions", (windows[0], 1.0)),
+            ("five dimensions", (windows[None], 1.0)),
+            *((str(kind), (windows.to(kind), 1.0)) for kind in types),
+        ],
     }
 
 

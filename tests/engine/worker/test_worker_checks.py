@@ -13,6 +13,8 @@ from worker_harness import Outcome, Planted, ZygoteClient, outcome
 from tutor.core import protocol
 from tutor.core.protocol import Limits
 from tutor.core.verdict import Outcome as Verdict
+from tutor.worker import crash
+from tutor.worker.channel import Crashed
 
 Run = Callable[..., Outcome]
 
@@ -93,6 +95,11 @@ def test_null_without_exception_is_explained(run: Run) -> None:
 def test_missing_error_is_explained(run: Run) -> None:
     seen = run("def test_it(built):\n    with pytest.raises(ValueError):\n        built.add(1, 2)\n")
     assert seen.only.message == "ValueError was expected, but nothing was raised"
+
+
+def test_missing_error_of_several_kinds_is_explained(run: Run) -> None:
+    seen = run("def test_it(built):\n    with pytest.raises((TypeError, ValueError)):\n        built.add(1, 2)\n")
+    assert seen.only.message == "TypeError or ValueError was expected, but nothing was raised"
 
 
 def test_learners_python_line_is_named(run: Run, tmp_path: Path) -> None:
@@ -237,3 +244,16 @@ def test_a_check_that_hangs_after_the_import_decides_for_itself_only(tmp_path: P
     seen = run_endless(tmp_path, "a call", 2)
     assert [result.message for result in seen.results.values()] == ["still running after 0.5 s"] * 3
     assert all(seen.codes(name) == ["timeout"] for name in seen.announced)
+
+
+def test_crash_in_an_inlined_header_is_on_the_learners_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "planted.c"
+    source.write_text("static PyObject *\nsize_of(PyObject *self)\n{\n    return 0;\n}\n")
+    artifact = protocol.Artifact("extension", "planted", sources={"planted.c": str(source)})
+    frames = [crash.Frame("planted.so", "size_of", "/usr/include/python/object.h", 23)]
+    monkeypatch.setattr(crash, "read_frames", lambda report, artifact: frames)
+    place, function = crash.crash_place(Crashed(11), artifact)
+    assert place is not None
+    assert (place.file, place.line, function) == ("planted.c", 2, "size_of")
