@@ -167,6 +167,13 @@ static PyObject *clean_lazy_cache(PyObject *self, PyObject *arg) { /* allocated 
     return Py_XNewRef(cache);
 }
 
+static PyObject *made_once;
+static PyObject *made_once_leak(PyObject *self, PyObject *arg) { /* what the first call makes, the others lose references to */
+    if (!made_once) made_once = PyList_New(0);
+    Py_INCREF(made_once);
+    return Py_NewRef(arg);
+}
+
 static PyObject *buffer_kept(PyObject *self, PyObject *arg) {
     Py_buffer view;
     if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) return NULL; /* MARK buffer_kept */
@@ -389,7 +396,7 @@ static PyMethodDef methods[] = {
     BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),
     BOTH(error_path_leak),
-    {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {NULL, NULL, 0, NULL},
+    {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {"made_once_leak", made_once_leak, METH_O, NULL}, {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "defects", NULL, -1, methods};
 

@@ -102,12 +102,21 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("defects.KeepsItem(C())", "ref-leak"),
         ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
+        ("defects.made_once_leak(C())", "ref-leak"),
         ("-defects.MuteSlot()", "exception-contract"),
         ("import mute", "exception-contract"),
     ],
 )
 def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code: str) -> None:
     assert asker.codes(statement) == [code]
+
+
+@pytest.mark.slow
+def test_threads_that_the_statement_starts_hide_nothing(asker: Asker) -> None:
+    """They are not there in a fork of the process that ran it once: the counting begins in one that did not."""
+    setup = f"{SETUP}from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+    assert asker.codes("pool.submit(defects.KeepsType, x).result()", setup=setup) == ["type-leak"]
+    assert asker.codes("pool.submit(defects.Good, x).result()", setup=setup) == []
 
 
 @pytest.mark.slow
