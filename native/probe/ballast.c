@@ -151,6 +151,22 @@ int ballast_explain(void) {
     return 0;
 }
 
+int ballast_holders(HoldersAt at) {
+    static PyObject *objects[MAX_WATCHED];
+    static Py_ssize_t visible[MAX_WATCHED];
+    for (Py_ssize_t i = 0; i < n_watched; i++) objects[i] = watched[i].object;
+    if (heap_count(objects, n_watched, visible) != 0) return -1;
+    recount();
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        Watched *w = &watched[i];
+        const Py_ssize_t now = visible[i] - w->visible;
+        if (at == HOLDERS_BEFORE) w->holders = now;
+        if (at == HOLDERS_WITH_RESULT) w->yielded += w->holders - now;
+        if (at == HOLDERS_AFTER) w->dropped += w->holders - now;
+    }
+    return 0;
+}
+
 /* ---- what a result holds ---- */
 
 static PyObject *fresh[MAX_FRESH]; /* objects of the result that are not the arguments' */

@@ -74,11 +74,11 @@ static PyMethodDef methods[] = {
      "longest_held_ns,\n"
      "and of the last call its length, last_ns, and spans: (from, to) without the GIL."},
     {"rounds", rounds_survey, METH_VARARGS,
-     "rounds(prepare, calls, fail_at, end) -> dict as of survey(). prepare() -> "
+     "rounds(prepare, calls, fail_at, end, holders=False) -> dict as of survey(). prepare() -> "
      "(function, args, keywords,\n"
      "objects) is asked before each call, end() (or None) after the last; what is held then by "
      "anything that the collector\n"
-     "sees is not reported."},
+     "sees is not reported. holders: who holds each object before and after each call is counted, too."},
     {"rounds_freed", rounds_freed, METH_VARARGS, "rounds_freed(prepare, calls) -> dict as of exhume()."},
     {"rounds_gil", rounds_gil, METH_VARARGS,
      "rounds_gil(prepare, calls) -> dict as of intervals(); longest_held_ns is that of the "

@@ -246,6 +246,9 @@ def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: st
         ("decimal", "decimal.Decimal('2.5').sqrt()"),
         ("array", "array.array('d', [1.5, 2.5]).tobytes()"),
         ("hashlib", "hashlib.sha256(b'text').hexdigest()"),
+        ("sqlite3", "c = sqlite3.connect(':memory:'); c.execute('select 1'); c.close()"),  # it lets go of what it held
+        ("asyncio", "loop = asyncio.new_event_loop(); loop.close()"),
+        ("subprocess", "subprocess.run(['true'])"),
         ("struct", "struct.unpack('<3d', struct.pack('<3d', 1.5, 2.5, 3.5))"),
         ("datetime", "datetime.datetime(2026, 1, 2).isoformat()"),
         ("pickle", "pickle.loads(pickle.dumps([1.5, {'a': [2]}]))"),
@@ -269,6 +272,13 @@ def test_an_operator_of_torch_is_looked_at(asker: Asker) -> None:
     assert any("libtorch_python" in path for path in diagnosis.libraries)
 
 
+def test_what_a_slot_holds_is_watched(asker: Asker) -> None:
+    setup = f"{SETUP}class Slotted:\n    __slots__ = ('part',)\ns = Slotted(); s.part = [C()]\n"
+    found = one(asker("(lambda held: defects.argument_leak(held.part))(s)", setup=setup).findings)
+    assert found.finding.message == "arg0.part (list) gains 1 reference a call"
+
+
+@pytest.mark.slow
 def test_python_is_told(asker: Asker) -> None:
     diagnosis = asker("x.__class__\nimport math; math.sqrt(2.5)")
     assert diagnosis.python == sys.version.partition(" ")[0]
