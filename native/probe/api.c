@@ -231,6 +231,7 @@ int api_needs_no_gil(const char *name) {
         "_Py_open_noraise",
         "_Py_write_noraise",
         "_Py_closerange",
+        "_Py_fstat_noraise",
         "_PyTime_Get*",
     };
     for (size_t i = 0; i < sizeof FREE / sizeof *FREE; i++)

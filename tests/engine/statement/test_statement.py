@@ -249,6 +249,14 @@ def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: st
         ("sqlite3", "c = sqlite3.connect(':memory:'); c.execute('select 1'); c.close()"),  # it lets go of what it held
         ("asyncio", "loop = asyncio.new_event_loop(); loop.close()"),
         ("subprocess", "subprocess.run(['true'])"),
+        (
+            "concurrent.futures",
+            "e = concurrent.futures.ThreadPoolExecutor(1); e.submit(len, []).result(); e.shutdown()",
+        ),
+        (
+            "PIL.Image, io",
+            "im = PIL.Image.new('RGB', (9, 9)); im.save(f := io.BytesIO(), 'JPEG'); PIL.Image.open(f).load()",
+        ),
         ("struct", "struct.unpack('<3d', struct.pack('<3d', 1.5, 2.5, 3.5))"),
         ("datetime", "datetime.datetime(2026, 1, 2).isoformat()"),
         ("pickle", "pickle.loads(pickle.dumps([1.5, {'a': [2]}]))"),
