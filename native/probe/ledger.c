@@ -11,6 +11,7 @@
 #include "table.h"
 
 #define MAX_ROWS (1 << 16)
+#define MAX_UNWOUND 20000
 
 static LedgerRow rows[MAX_ROWS];
 static size_t n_rows;
@@ -19,7 +20,8 @@ static size_t n_spare;
 static Table places; /* block -> index into rows, -1 when it was freed */
 static int keeping;
 static uint32_t current;
-static char busy; /* threads of the learner allocate without the GIL */
+static int unwound; /* how often the stack was walked: a library that allocates all the time must not take too long */
+static char busy;   /* threads of the learner allocate without the GIL */
 
 static void lock(void) {
     while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
@@ -32,6 +34,11 @@ static void unlock(void) {
 static void *took(void *block, size_t bytes, void *back) {
     if (!keeping || !block) return block;
     Site site = frames_at((uintptr_t)back - 1);
+    Site module = unwound < MAX_UNWOUND ? frames_module(site) : site;
+    if (module != site) {
+        __atomic_add_fetch(&unwound, 1, __ATOMIC_RELAXED);
+        site = module;
+    }
     lock();
     if (n_rows < MAX_ROWS || n_spare) {
         int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_rows++;
@@ -177,6 +184,7 @@ void *ledger_wrapper(const char *name, void *handle) {
 void ledger_keep(int on) {
     if (on) {
         n_rows = n_spare = 0;
+        unwound = 0;
         table_clear(&places);
     }
     keeping = on;

@@ -280,6 +280,16 @@ def test_an_operator_of_torch_is_looked_at(asker: Asker) -> None:
     assert any("libtorch_python" in path for path in diagnosis.libraries)
 
 
+@pytest.mark.slow
+def test_the_module_is_named_for_what_its_library_allocates(asker: Asker) -> None:
+    found = one(asker("caller.keep(x)", setup=f"{SETUP}import caller").findings)
+    assert (found.finding.code, found.finding.per_call) == ("memory-leak", 4000)
+    assert found.place is not None
+    assert (os.path.basename(found.place.file), found.place.function) == ("caller.c", "keep")
+    assert asker("caller.give_back(x)", setup=f"{SETUP}import caller").findings == ()
+
+
+@pytest.mark.slow
 def test_what_a_slot_holds_is_watched(asker: Asker) -> None:
     setup = f"{SETUP}class Slotted:\n    __slots__ = ('part',)\ns = Slotted(); s.part = [C()]\n"
     found = one(asker("(lambda held: defects.argument_leak(held.part))(s)", setup=setup).findings)
