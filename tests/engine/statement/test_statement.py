@@ -249,6 +249,7 @@ def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: st
         ("sqlite3", "c = sqlite3.connect(':memory:'); c.execute('select 1'); c.close()"),  # it lets go of what it held
         ("asyncio", "loop = asyncio.new_event_loop(); loop.close()"),
         ("subprocess", "subprocess.run(['true'])"),
+        ("cProfile", "p = cProfile.Profile(); p.enable(); p.disable(); p.getstats()"),
         (
             "concurrent.futures",
             "e = concurrent.futures.ThreadPoolExecutor(1); e.submit(len, []).result(); e.shutdown()",
