@@ -103,6 +103,8 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
         ("defects.made_once_leak(C())", "ref-leak"),
+        ("defects.writes_bytes(b'text' * 9)", "undefined"),
+        ("y = b'text'\ndefects.writes_bytes(y)", "undefined"),
         ("-defects.MuteSlot()", "exception-contract"),
         ("import mute", "exception-contract"),
     ],
@@ -126,6 +128,7 @@ def test_threads_that_the_statement_starts_hide_nothing(asker: Asker) -> None:
         "many.append(defects.clean_append_leak(C()))",  # it accumulates: that is what it says
         "kept[len(kept)] = defects.clean_new_leak(C())",
         "defects.clean_lazy_cache(x)",
+        "defects.clean_writes_bytes(b'text')",
         "memo(defects.clean_argument_leak(x))",
         "defects.Good(x)",
         "box = defects.Good([]); box.item.append(box)",  # a cycle that the collector frees
