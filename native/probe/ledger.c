@@ -31,6 +31,15 @@ static void unlock(void) {
     __atomic_clear(&busy, __ATOMIC_RELEASE);
 }
 
+/* The row of a block is free again. */
+static void strike(void *block) {
+    int32_t *index = table_find(&places, block);
+    if (!index || *index < 0) return;
+    rows[*index].block = NULL;
+    spare[n_spare++] = *index;
+    *index = -1;
+}
+
 static void *took(void *block, size_t bytes, void *back) {
     if (!keeping || !block) return block;
     Site site = frames_at((uintptr_t)back - 1);
@@ -40,6 +49,7 @@ static void *took(void *block, size_t bytes, void *back) {
         site = module;
     }
     lock();
+    strike(block); /* it was given back where nobody looked, or malloc would not hand it out again */
     if (n_rows < MAX_ROWS || n_spare) {
         int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_rows++;
         rows[at] = (LedgerRow){block, bytes, site, current};
@@ -52,12 +62,7 @@ static void *took(void *block, size_t bytes, void *back) {
 static void gave(void *block) {
     if (!keeping || !block) return;
     lock();
-    int32_t *index = table_find(&places, block);
-    if (index && *index >= 0) {
-        rows[*index].block = NULL;
-        spare[n_spare++] = *index;
-        *index = -1;
-    }
+    strike(block);
     unlock();
 }
 

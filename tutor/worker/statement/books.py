@@ -47,6 +47,7 @@ Gained = tuple[tuple[str, str, float], ...]
 class Books:
     """Growth a call. `references`: (object, its type, gained) of objects that were there before.
 
+    uneven: it grows, but not alike, as something else comes and goes; enough for what other passes have counted.
     unknown: why this means nothing; empty as a rule.
     """
 
@@ -54,11 +55,12 @@ class Books:
     blocks: float = 0.0
     references: Gained = ()
     unknown: str = _TOO_LONG
+    uneven: bool = False
 
     @property
     def grows(self) -> bool:
         """Whether anything at all is kept, as far as one can say."""
-        return self.bytes > 0 or self.blocks > 0 or bool(self.unknown)
+        return self.bytes > 0 or self.blocks > 0 or self.uneven or bool(self.unknown)
 
 
 def keep_books(whole: Subject, clear: Callable[[], None], once: float, seconds: float) -> Books:
@@ -133,7 +135,8 @@ def _compare(counts: tuple[int, int, int], replies: list[Reply], gained: Gained)
     slopes = [((m - s) / steps[0], (b - m) / steps[1], b - s) for s, m, b in zip(small, middle, large, strict=True)]
     kept = slopes[0][1] if _alike(*slopes[0][:2], _LEAST_BYTES) and slopes[0][2] >= _LEAST_TOTAL else 0.0
     blocks = slopes[1][1] if _alike(*slopes[1][:2], _LEAST_BLOCKS) else 0.0
-    return Books(round(kept, 1), round(blocks, 2), gained, "" if counts[0] > _FEWEST else _TOO_LONG)
+    uneven = min(slopes[0][:2]) >= _LEAST_BYTES or min(slopes[1][:2]) >= _LEAST_BLOCKS
+    return Books(round(kept, 1), round(blocks, 2), gained, "" if counts[0] > _FEWEST else _TOO_LONG, uneven)
 
 
 def _alike(first: float, second: float, least: float) -> bool:
