@@ -225,6 +225,14 @@ int api_needs_no_gil(const char *name) {
         "PyTraceMalloc_*",
         "Py_GetVersion",
         "PyThread*",
+        /* for the time between fork() and exec() */
+        "_Py_RestoreSignals",
+        "_Py_set_inheritable_async_safe",
+        "_Py_open_noraise",
+        "_Py_write_noraise",
+        "_Py_closerange",
+        "_Py_fstat_noraise",
+        "_PyTime_Get*",
     };
     for (size_t i = 0; i < sizeof FREE / sizeof *FREE; i++)
         if (fits(FREE[i], name)) return 1;

@@ -123,14 +123,14 @@ static int patch(const struct link_map *library, void *handle, int only_gil) {
     return close_pool() == 0 ? patched : -1;
 }
 
-int attach_library(const char *path, int only_gil, int *target) {
+int attach_library(const char *path, int only_gil, int bundled, int *target) {
     struct link_map *library = NULL;
     void *handle = dlopen(path, RTLD_NOLOAD | RTLD_NOW);
     if (!handle || dlinfo(handle, RTLD_DI_LINKMAP, &library) != 0) {
         PyErr_Format(PyExc_OSError, "%s is not loaded", path);
         return -1;
     }
-    *target = only_gil ? -1 : frames_add(library);
+    *target = only_gil ? -1 : frames_add(library, bundled);
     int patched = patch(library, handle, only_gil);
     dlclose(handle);
     if (patched < 0) PyErr_Format(PyExc_OSError, "the imports of %s can't be patched", path);
@@ -143,8 +143,8 @@ int attach_supported(void) {
     return 0;
 }
 
-int attach_library(const char *path, int only_gil, int *target) {
-    (void)path, (void)only_gil, (void)target;
+int attach_library(const char *path, int only_gil, int bundled, int *target) {
+    (void)path, (void)only_gil, (void)bundled, (void)target;
     PyErr_SetString(PyExc_OSError, "the probe attaches on x86-64 Linux only");
     return -1;
 }

@@ -79,6 +79,8 @@ static int note_lasting(PyObject *objects) {
     PyObject **items = PySequence_Fast_ITEMS(objects);
     static Py_ssize_t visible[MAX_WATCHED];
     n_gainers = 0;
+    /* Its first pass over them takes what holds only texts and numbers off the collector's lists (co_consts of code). */
+    PyGC_Collect();
     if (heap_count(items, n, visible) != 0) return -1;
     for (Py_ssize_t i = 0; i < n; i++)
         if (!objects_immortal(items[i])) note_gainer(items[i], (int)i, Py_REFCNT(items[i]) - visible[i]);
@@ -147,6 +149,32 @@ int ballast_explain(void) {
     for (int i = 0; i < n_gainers; i++) {
         Py_ssize_t kept = Py_REFCNT(objects[i]) - 1 - visible[i] - gainers[i].before;
         if (kept > 0 && kept < BALLAST / 2) watched[gainers[i].row].kept += kept;
+    }
+    return 0;
+}
+
+static int count_threads(void) {
+    int n = 0;
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); t; t = PyThreadState_Next(t)) n++;
+    return n;
+}
+
+int ballast_holders(HoldersAt at) {
+    static int threads;
+    static PyObject *objects[MAX_WATCHED];
+    static Py_ssize_t visible[MAX_WATCHED];
+    for (Py_ssize_t i = 0; i < n_watched; i++) objects[i] = watched[i].object;
+    if (heap_count(objects, n_watched, visible) != 0) return -1;
+    recount();
+    if (at == HOLDERS_BEFORE) threads = count_threads();
+    /* What the frames of a thread held is not seen, and goes with it. */
+    const Py_ssize_t unseen = count_threads() < threads ? BALLAST : 0;
+    for (Py_ssize_t i = 0; i < n_watched; i++) {
+        Watched *w = &watched[i];
+        const Py_ssize_t now = visible[i] - w->visible - unseen;
+        if (at == HOLDERS_BEFORE) w->holders = now;
+        if (at == HOLDERS_WITH_RESULT) w->yielded += w->holders - now;
+        if (at == HOLDERS_AFTER) w->dropped += w->holders - now;
     }
     return 0;
 }

@@ -21,6 +21,9 @@ typedef struct {
     Py_ssize_t kept;    /* of it, what is held by nothing that the collector sees; -1: not looked at */
     Py_ssize_t owed;    /* places in results that had no reference of their own, over all calls */
     Py_ssize_t held;    /* places in the last result */
+    Py_ssize_t holders; /* references of what the collector sees, other watched objects left out, before the call */
+    Py_ssize_t dropped; /* those that the calls took away: such a reference is no loss */
+    Py_ssize_t yielded; /* the same while the results were there: a reference may have moved into one */
     Py_ssize_t leaked;  /* references from objects that were leaked */
     Py_ssize_t buffers; /* PyObject_GetBuffer less PyBuffer_Release */
     Py_ssize_t series[MAX_SERIES];
@@ -40,6 +43,9 @@ int ballast_explain(void);
 /* Looks at a result that is about to be released, then, once it is, at all counts. number: of the call. */
 void ballast_result(PyObject *result);
 void ballast_count(int number);
+/* Who holds the watched objects: before a call, with its result there, and when that is gone. 0, or -1 with an exception. */
+typedef enum { HOLDERS_BEFORE, HOLDERS_WITH_RESULT, HOLDERS_AFTER } HoldersAt;
+int ballast_holders(HoldersAt at);
 /* A reference that a leaked object holds. */
 int ballast_leaked_visit(PyObject *object, void *unused);
 

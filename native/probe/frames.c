@@ -7,7 +7,7 @@
 
 typedef struct {
     uintptr_t base, low, high;
-    int entered;
+    int entered, bundled;
 } Range;
 
 static Range targets[MAX_TARGETS];
@@ -27,11 +27,11 @@ static int find_code(struct dl_phdr_info *info, size_t size, void *data) {
     return 1;
 }
 
-int frames_add(const struct link_map *library) {
+int frames_add(const struct link_map *library, int bundled) {
     for (int i = 0; i < n_targets; i++)
         if (targets[i].base == library->l_addr) return i;
     if (n_targets == MAX_TARGETS) return -1;
-    Range range = {library->l_addr, 0, 0, 0};
+    Range range = {library->l_addr, 0, 0, 0, bundled};
     dl_iterate_phdr(find_code, &range);
     targets[n_targets] = range;
     return n_targets++;
@@ -59,19 +59,32 @@ uintptr_t frames_address(Site site) {
     return target >= 0 && target < n_targets ? targets[target].base + site_offset(site) : 0;
 }
 
+static int is_bundled(Site site) {
+    int target = site_target(site);
+    return target >= 0 && target < n_targets && targets[target].bundled;
+}
+
 typedef struct {
     Site site;
-    int left;
+    int left, module; /* module: bundled libraries are passed over */
 } Search;
 
 static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *data) {
     Search *search = data;
     search->site = frames_at((uintptr_t)_Unwind_GetIP(context) - 1);
+    if (search->module && is_bundled(search->site)) search->site = 0;
     return search->site || --search->left <= 0 ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
 Site frames_innermost(void) {
-    Search search = {0, MAX_DEPTH};
+    Search search = {0, MAX_DEPTH, 0};
     if (n_targets) _Unwind_Backtrace(visit, &search);
     return search.site;
+}
+
+Site frames_module(Site site) {
+    if (!is_bundled(site)) return site;
+    Search search = {0, MAX_DEPTH, 1};
+    _Unwind_Backtrace(visit, &search);
+    return search.site ? search.site : site;
 }

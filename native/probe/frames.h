@@ -17,8 +17,9 @@ static inline uint64_t site_offset(Site site) {
     return site & 0xffffffffffffULL;
 }
 
-/* Registers a loaded library; its number, or -1 when there are MAX_TARGETS already. */
-int frames_add(const struct link_map *library);
+/* Registers a loaded library; its number, or -1 when there are MAX_TARGETS already. bundled: it is not examined itself,
+ * but came with a module that is and works for it. */
+int frames_add(const struct link_map *library, int bundled);
 
 /* The place of an address; 0 when it lies in no target. Pass a return address minus one to get its call. */
 Site frames_at(uintptr_t address);
@@ -32,5 +33,8 @@ uintptr_t frames_address(Site site);
 
 /* The innermost place of a target on the calling thread's stack, 0 when there is none within 40 frames. */
 Site frames_innermost(void);
+
+/* Of a place in a bundled library: where the module called it, if that is on the stack; any other place as it is. */
+Site frames_module(Site site);
 
 #endif

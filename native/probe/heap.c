@@ -36,6 +36,16 @@ static PyObject *all_tracked(void) {
     return all;
 }
 
+/* What the threads hold besides their frames: profilers, contexts. */
+static void visit_threads(void) {
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(PyInterpreterState_Get()); t; t = PyThreadState_Next(t)) {
+        PyObject *held[] = {t->c_profileobj, t->c_traceobj,          t->context,
+                            t->dict,         t->async_gen_firstiter, t->async_gen_finalizer};
+        for (size_t i = 0; i < Py_ARRAY_LENGTH(held); i++)
+            if (held[i]) visit(held[i], NULL);
+    }
+}
+
 int heap_count(PyObject *const *objects, Py_ssize_t n, Py_ssize_t *counts) {
     if (n == 0) return 0;
     PyObject *all = all_tracked();
@@ -47,6 +57,7 @@ int heap_count(PyObject *const *objects, Py_ssize_t n, Py_ssize_t *counts) {
     memset(counts, 0, sizeof *counts * (size_t)n);
     for (Py_ssize_t i = 0; i < n; i++) table_put(&wanted, objects[i], (int32_t)i);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(all); i++) traverse(PyList_GET_ITEM(all, i));
+    visit_threads();
     /* The list grows while it is walked: what is found there may hold more. */
     for (int i = 0; i < n_hidden; i++) traverse(hidden[i]);
     Py_DECREF(all);

@@ -11,6 +11,7 @@
 #include "table.h"
 
 #define MAX_ROWS (1 << 16)
+#define MAX_UNWOUND 20000
 
 static LedgerRow rows[MAX_ROWS];
 static size_t n_rows;
@@ -19,7 +20,8 @@ static size_t n_spare;
 static Table places; /* block -> index into rows, -1 when it was freed */
 static int keeping;
 static uint32_t current;
-static char busy; /* threads of the learner allocate without the GIL */
+static int unwound; /* how often the stack was walked: a library that allocates all the time must not take too long */
+static char busy;   /* threads of the learner allocate without the GIL */
 
 static void lock(void) {
     while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
@@ -29,10 +31,25 @@ static void unlock(void) {
     __atomic_clear(&busy, __ATOMIC_RELEASE);
 }
 
+/* The row of a block is free again. */
+static void strike(void *block) {
+    int32_t *index = table_find(&places, block);
+    if (!index || *index < 0) return;
+    rows[*index].block = NULL;
+    spare[n_spare++] = *index;
+    *index = -1;
+}
+
 static void *took(void *block, size_t bytes, void *back) {
     if (!keeping || !block) return block;
     Site site = frames_at((uintptr_t)back - 1);
+    Site module = unwound < MAX_UNWOUND ? frames_module(site) : site;
+    if (module != site) {
+        __atomic_add_fetch(&unwound, 1, __ATOMIC_RELAXED);
+        site = module;
+    }
     lock();
+    strike(block); /* it was given back where nobody looked, or malloc would not hand it out again */
     if (n_rows < MAX_ROWS || n_spare) {
         int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_rows++;
         rows[at] = (LedgerRow){block, bytes, site, current};
@@ -45,12 +62,7 @@ static void *took(void *block, size_t bytes, void *back) {
 static void gave(void *block) {
     if (!keeping || !block) return;
     lock();
-    int32_t *index = table_find(&places, block);
-    if (index && *index >= 0) {
-        rows[*index].block = NULL;
-        spare[n_spare++] = *index;
-        *index = -1;
-    }
+    strike(block);
     unlock();
 }
 
@@ -177,6 +189,7 @@ void *ledger_wrapper(const char *name, void *handle) {
 void ledger_keep(int on) {
     if (on) {
         n_rows = n_spare = 0;
+        unwound = 0;
         table_clear(&places);
     }
     keeping = on;

@@ -20,12 +20,12 @@ static PyObject *supported(PyObject *module, PyObject *unused) {
 }
 
 static PyObject *attach(PyObject *module, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"path", "only_gil", NULL};
+    static char *names[] = {"path", "only_gil", "bundled", NULL};
     const char *path;
-    int only_gil = 0, target = -1;
+    int only_gil = 0, bundled = 0, target = -1;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|p", names, &path, &only_gil)) return NULL;
-    int patched = attach_library(path, only_gil, &target);
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|pp", names, &path, &only_gil, &bundled)) return NULL;
+    int patched = attach_library(path, only_gil, bundled, &target);
     return patched < 0 ? NULL : Py_BuildValue("(ii)", target, patched);
 }
 
@@ -54,7 +54,7 @@ static PyObject *clear(PyObject *module, PyObject *object) {
 static PyMethodDef methods[] = {
     {"supported", supported, METH_NOARGS, "supported() -> bool: whether attach() works here."},
     {"attach", (PyCFunction)(void (*)(void))attach, METH_VARARGS | METH_KEYWORDS,
-     "attach(path, only_gil=False) -> (number of the target, imports that were patched)"},
+     "attach(path, only_gil=False, bundled=False) -> (number of the target, imports that were patched)"},
     {"learn_types", learn_types, METH_NOARGS,
      "learn_types() -> number of types known now: call it once before survey and exhume."},
     {"survey", survey_calls, METH_VARARGS,
@@ -74,11 +74,11 @@ static PyMethodDef methods[] = {
      "longest_held_ns,\n"
      "and of the last call its length, last_ns, and spans: (from, to) without the GIL."},
     {"rounds", rounds_survey, METH_VARARGS,
-     "rounds(prepare, calls, fail_at, end) -> dict as of survey(). prepare() -> "
+     "rounds(prepare, calls, fail_at, end, holders=False) -> dict as of survey(). prepare() -> "
      "(function, args, keywords,\n"
      "objects) is asked before each call, end() (or None) after the last; what is held then by "
      "anything that the collector\n"
-     "sees is not reported."},
+     "sees is not reported. holders: who holds each object before and after each call is counted, too."},
     {"rounds_freed", rounds_freed, METH_VARARGS, "rounds_freed(prepare, calls) -> dict as of exhume()."},
     {"rounds_gil", rounds_gil, METH_VARARGS,
      "rounds_gil(prepare, calls) -> dict as of intervals(); longest_held_ns is that of the "

@@ -128,7 +128,8 @@ static PyObject *series_of(const Watched *w, int calls) {
     return series;
 }
 
-/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name, kept) of each object that changed. */
+/* (index, series, owed, leaked, buffers, site of the buffer, last use, its name, kept, dropped,
+ * yielded) of each object that changed. */
 static PyObject *watched_rows(int calls) {
     Py_ssize_t n;
     const Watched *watched = ballast_rows(&n);
@@ -136,9 +137,9 @@ static PyObject *watched_rows(int calls) {
     for (Py_ssize_t i = 0; rows && i < n; i++) {
         const Watched *w = &watched[i];
         if (!w->gained && !w->owed && !w->buffers && i >= 8) continue;
-        PyObject *row = Py_BuildValue("(nNnnnNNsn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
+        PyObject *row = Py_BuildValue("(nNnnnNNsnnn)", i, series_of(w, calls), w->owed, w->leaked, w->buffers,
                                       site_tuple(w->buffer_site), site_tuple(w->last_use),
-                                      w->last_use ? name_of(w->last_call) : "", w->kept);
+                                      w->last_use ? name_of(w->last_call) : "", w->kept, w->dropped, w->yielded);
         if (append(rows, row) != 0) Py_CLEAR(rows);
     }
     return rows;

@@ -48,13 +48,19 @@ static void watch(int on) {
 
 /* ---- survey ---- */
 
-static int one_round(PyObject *prepare, int number, int explain, Survey *seen) {
+/* explain: for ballast_open(); holders: who holds the objects before and after is looked at, too. */
+typedef struct {
+    int explain, holders;
+} Depth;
+
+static int one_round(PyObject *prepare, int number, Depth depth, Survey *seen) {
     Round round;
     /* What is taken between the calls counts for the first, and so for none. */
     allocator_call(0);
     ledger_call(0);
     if (open_round(prepare, &round) != 0) return -1;
-    if (ballast_open(round.objects, number, explain) != 0) {
+    if (ballast_open(round.objects, number, depth.explain) != 0 ||
+        (depth.holders && ballast_holders(HOLDERS_BEFORE) != 0)) {
         Py_DECREF(round.all);
         return -1;
     }
@@ -69,12 +75,14 @@ static int one_round(PyObject *prepare, int number, int explain, Survey *seen) {
         seen->raised++;
         report_exception(seen->exception, sizeof seen->exception);
     }
+    int status = depth.holders ? ballast_holders(HOLDERS_WITH_RESULT) : 0;
     ballast_result(result);
     Py_XDECREF(result);
     ballast_count(number);
+    if (status == 0 && depth.holders) status = ballast_holders(HOLDERS_AFTER);
     ballast_close();
     Py_DECREF(round.all);
-    return 0;
+    return status;
 }
 
 /* No call: what the arguments of the others held is settled, also what went with them in a cycle. */
@@ -93,11 +101,11 @@ static int last_round(PyObject *prepare, int number, int explain) {
 
 PyObject *rounds_survey(PyObject *module, PyObject *arguments) {
     PyObject *prepare, *end;
-    int calls;
+    int calls, holders = 0;
     long fail_at;
     static Survey seen;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "OilO", &prepare, &calls, &fail_at, &end)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OilO|p", &prepare, &calls, &fail_at, &end, &holders)) return NULL;
     const int explain = end != Py_None;
     memset(&seen, 0, sizeof seen);
     seen.calls = calls;
@@ -109,7 +117,7 @@ PyObject *rounds_survey(PyObject *module, PyObject *arguments) {
     size_t before = 0;
     for (int i = 0; i < calls; i++) {
         if (i == 1) before = malloced();
-        if (one_round(prepare, i, explain, &seen) != 0) return NULL;
+        if (one_round(prepare, i, (Depth){explain, holders}, &seen) != 0) return NULL;
     }
     if (last_round(prepare, calls, explain) != 0) return NULL;
     seen.grown = calls > 1 ? (Py_ssize_t)(malloced() - before) : 0;

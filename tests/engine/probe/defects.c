@@ -167,6 +167,24 @@ static PyObject *clean_lazy_cache(PyObject *self, PyObject *arg) { /* allocated 
     return Py_XNewRef(cache);
 }
 
+static PyObject *made_once;
+static PyObject *made_once_leak(PyObject *self, PyObject *arg) { /* what the first call makes, the others lose references to */
+    if (!made_once) made_once = PyList_New(0);
+    Py_INCREF(made_once);
+    return Py_NewRef(arg);
+}
+
+static PyObject *writes_bytes(PyObject *self, PyObject *arg) {
+    if (!PyBytes_Check(arg)) return PyErr_Format(PyExc_TypeError, "bytes are needed");
+    PyBytes_AS_STRING(arg)[0] ^= 1; /* MARK writes_bytes */
+    return Py_NewRef(Py_None);
+}
+static PyObject *clean_writes_bytes(PyObject *self, PyObject *arg) {
+    PyObject *copy = PyBytes_FromStringAndSize(PyBytes_AsString(arg), PyBytes_Size(arg));
+    if (copy) PyBytes_AS_STRING(copy)[0] ^= 1;
+    return copy;
+}
+
 static PyObject *buffer_kept(PyObject *self, PyObject *arg) {
     Py_buffer view;
     if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) return NULL; /* MARK buffer_kept */
@@ -389,7 +407,7 @@ static PyMethodDef methods[] = {
     BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),
     BOTH(error_path_leak),
-    {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {NULL, NULL, 0, NULL},
+    {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {"made_once_leak", made_once_leak, METH_O, NULL}, BOTH(writes_bytes), {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "defects", NULL, -1, methods};
 

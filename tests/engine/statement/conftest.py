@@ -32,7 +32,18 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source.write_text(text.replace('"defects"', f'"{name}"').replace('"defects.', f'"{name}.'), encoding="utf-8")
         words = ["gcc", "-O2", "-w", "-shared", "-fPIC", *flags, f"-I{sysconfig.get_paths()['include']}", str(source)]
         subprocess.run([*words, "-o", str(folder / f"{name}.so")], check=True)
+    _plant_bundled(folder)
     return folder
+
+
+def _plant_bundled(folder: Path) -> None:
+    """`caller`, which takes its memory from a library of its own."""
+    here = Path(__file__).parent
+    words = ["gcc", "-O2", "-g1", "-w", "-shared", "-fPIC", f"-I{sysconfig.get_paths()['include']}"]
+    own = str(folder / "libgetter.so.1")
+    subprocess.run([*words, str(here / "getter.c"), "-Wl,-soname,libgetter.so.1", "-o", own], check=True)
+    module = [str(here / "caller.c"), own, f"-Wl,-rpath,{folder}", "-o", str(folder / "caller.so")]
+    subprocess.run([*words, *module], check=True)
 
 
 @pytest.fixture(scope="session")

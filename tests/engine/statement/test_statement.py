@@ -102,6 +102,9 @@ def test_the_clean_twin_is_silent(asker: Asker, name: str) -> None:
         ("defects.KeepsItem(C())", "ref-leak"),
         ("defects.NoVisit(C())", "gc-missing"),
         ("try: defects.error_leak('no number')\nexcept TypeError: pass", "ref-leak"),
+        ("defects.made_once_leak(C())", "ref-leak"),
+        ("defects.writes_bytes(b'text' * 9)", "undefined"),
+        ("y = b'text'\ndefects.writes_bytes(y)", "undefined"),
         ("-defects.MuteSlot()", "exception-contract"),
         ("import mute", "exception-contract"),
     ],
@@ -111,12 +114,21 @@ def test_it_is_found_wherever_the_call_stands(asker: Asker, statement: str, code
 
 
 @pytest.mark.slow
+def test_threads_that_the_statement_starts_hide_nothing(asker: Asker) -> None:
+    """They are not there in a fork of the process that ran it once: the counting begins in one that did not."""
+    setup = f"{SETUP}from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+    assert asker.codes("pool.submit(defects.KeepsType, x).result()", setup=setup) == ["type-leak"]
+    assert asker.codes("pool.submit(defects.Good, x).result()", setup=setup) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
         "many.append(defects.clean_append_leak(C()))",  # it accumulates: that is what it says
         "kept[len(kept)] = defects.clean_new_leak(C())",
         "defects.clean_lazy_cache(x)",
+        "defects.clean_writes_bytes(b'text')",
         "memo(defects.clean_argument_leak(x))",
         "defects.Good(x)",
         "box = defects.Good([]); box.item.append(box)",  # a cycle that the collector frees
@@ -237,6 +249,18 @@ def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: st
         ("decimal", "decimal.Decimal('2.5').sqrt()"),
         ("array", "array.array('d', [1.5, 2.5]).tobytes()"),
         ("hashlib", "hashlib.sha256(b'text').hexdigest()"),
+        ("sqlite3", "c = sqlite3.connect(':memory:'); c.execute('select 1'); c.close()"),  # it lets go of what it held
+        ("asyncio", "loop = asyncio.new_event_loop(); loop.close()"),
+        ("subprocess", "subprocess.run(['true'])"),
+        ("cProfile", "p = cProfile.Profile(); p.enable(); p.disable(); p.getstats()"),
+        (
+            "concurrent.futures",
+            "e = concurrent.futures.ThreadPoolExecutor(1); e.submit(len, []).result(); e.shutdown()",
+        ),
+        (
+            "PIL.Image, io",
+            "im = PIL.Image.new('RGB', (9, 9)); im.save(f := io.BytesIO(), 'JPEG'); PIL.Image.open(f).load()",
+        ),
         ("struct", "struct.unpack('<3d', struct.pack('<3d', 1.5, 2.5, 3.5))"),
         ("datetime", "datetime.datetime(2026, 1, 2).isoformat()"),
         ("pickle", "pickle.loads(pickle.dumps([1.5, {'a': [2]}]))"),
@@ -260,6 +284,23 @@ def test_an_operator_of_torch_is_looked_at(asker: Asker) -> None:
     assert any("libtorch_python" in path for path in diagnosis.libraries)
 
 
+@pytest.mark.slow
+def test_the_module_is_named_for_what_its_library_allocates(asker: Asker) -> None:
+    found = one(asker("caller.keep(x)", setup=f"{SETUP}import caller").findings)
+    assert (found.finding.code, found.finding.per_call) == ("memory-leak", 4000)
+    assert found.place is not None
+    assert (os.path.basename(found.place.file), found.place.function) == ("caller.c", "keep")
+    assert asker("caller.give_back(x)", setup=f"{SETUP}import caller").findings == ()
+
+
+@pytest.mark.slow
+def test_what_a_slot_holds_is_watched(asker: Asker) -> None:
+    setup = f"{SETUP}class Slotted:\n    __slots__ = ('part',)\ns = Slotted(); s.part = [C()]\n"
+    found = one(asker("(lambda held: defects.argument_leak(held.part))(s)", setup=setup).findings)
+    assert found.finding.message == "arg0.part (list) gains 1 reference a call"
+
+
+@pytest.mark.slow
 def test_python_is_told(asker: Asker) -> None:
     diagnosis = asker("x.__class__\nimport math; math.sqrt(2.5)")
     assert diagnosis.python == sys.version.partition(" ")[0]

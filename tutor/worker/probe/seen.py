@@ -13,8 +13,9 @@ class WatchedRow(msgspec.Struct, frozen=True, array_like=True):
     """An object of the arguments. `series`: references gained since the start, after each call.
 
     owed: places in results without a reference of their own, leaked: references that leaked objects hold, buffers:
-    acquired and not released, kept: references that no container holds after the end (-1: not looked at); all over all
-    calls.
+    acquired and not released, kept: references that no container holds after the end (-1: not looked at), dropped:
+    references that containers held before a call and not after it, yielded: not while its result was there; all over
+    all calls.
     """
 
     index: int
@@ -26,6 +27,8 @@ class WatchedRow(msgspec.Struct, frozen=True, array_like=True):
     last_use: Site
     last_call: str
     kept: int = -1
+    dropped: int = 0
+    yielded: int = 0
 
 
 class SurvivorRow(msgspec.Struct, frozen=True, array_like=True):

@@ -19,6 +19,7 @@ from tutor.worker.contract import complaint
 from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
 from tutor.worker.statement import books, cycles, faults, libraries, source
+from tutor.worker.statement.immutable import examine_immutable
 from tutor.worker.statement.look import Looker, unattributed
 from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
@@ -179,7 +180,7 @@ class Host:
         ]
         if not subject.whole:
             passes.append(("the GIL", looker.gil))
-            passes.append(("guarded buffers", lambda s: faults.guard_buffers(looker, s)))
+            passes.append(("guarded buffers", lambda s: _buffers(looker, s)))
             passes.append(("cycles", lambda s: cycles.examine_cycles(looker, s)))
             if self._request.faults:
                 passes.append(("failures", lambda s: faults.fail_each(looker, s)))
@@ -215,6 +216,11 @@ class Host:
                 return
         self._found.append(finding)
         self._channel.send("finding", finding)
+
+
+def _buffers(looker: Looker, subject: Subject) -> tuple[list[NativeFinding], str]:
+    found, unknown = faults.guard_buffers(looker, subject)
+    return [*found, *examine_immutable(looker, subject)], unknown
 
 
 _WORKER = frozenset(sys.modules)

@@ -75,7 +75,7 @@ def suspected(paths: list[str]) -> list[str]:
 
 def _attach(path: str) -> int:
     try:
-        number, _ = library.probe().attach(path)
+        number, _ = library.probe().attach(path, bundled=not path.endswith(tuple(EXTENSION_SUFFIXES)))
     except OSError:
         return -1
     return int(number)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from tutor.core.diagnosis import NativeFinding, NativePlace
 from tutor.core.finding import Finding, Severity
 from tutor.worker.crash import broken_contract, signal_name
@@ -21,6 +23,7 @@ from tutor.worker.statement.source import Subject
 CALLS, CONFIRMING = 6, 26
 LONG_HELD = 0.02
 _SINGLETONS = {"None", "True", "False"}
+_LOST = ("ref-underflow", "borrowed-return")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,17 @@ class Looker:
     books: Books
     seconds: float
 
-    def survey(self, subject: Subject, calls: int, fail_at: int = -1, explain: bool = False) -> Reply:
-        """`calls` calls under watch; explain: then without what somebody can be seen to hold."""
+    def survey(
+        self, subject: Subject, calls: int, fail_at: int = -1, explain: bool = False, holders: bool = False
+    ) -> Reply:
+        """`calls` calls under watch; explain: then without what somebody can be seen to hold, or (holders) let go."""
 
         def end() -> None:
             subject.names.clear()
             self.clear()
 
         def body() -> Any:
-            return library.probe().rounds(subject.prepare, calls, fail_at, end if explain else None)
+            return library.probe().rounds(subject.prepare, calls, fail_at, end if explain else None, holders)
 
         return run_forked(body, self.seconds)
 
@@ -65,11 +70,12 @@ class Looker:
         return [self.found(suspect, subject) for suspect in suspects], ""
 
     def _confirmed(self, subject: Subject, seen: Survey, watched: Sequence[Watched], fail_at: int) -> list[Suspect]:
-        """Suspects that four times as many calls show again, and that nothing holds that the collector can see."""
+        """Suspects that four times as many calls show again, and that no visible holder has taken or let go."""
         first = [s for s in suspect_leaks(seen, watched) if fail_at >= 0 or self._booked(s)]
         if not first:
             return []
-        reply = self.survey(subject, CONFIRMING, fail_at, explain=True)
+        lost = any(s.code in _LOST for s in first)
+        reply = self.survey(subject, CONFIRMING, fail_at, explain=True, holders=lost)
         if reply.value is None:
             return []
         later = read_survey(reply.value)
@@ -98,7 +104,9 @@ class Looker:
     def found(self, suspect: Suspect, subject: Subject, when: str = "") -> NativeFinding:
         """A suspect with its name: the first of its sites that is known."""
         places = [place for site in suspect.sites if (place := self.names.place(site))]
-        text = suspect.text if suspect.text.startswith("arg") else _sentence(suspect.text)
+        # What begins with a name of the user's stays as it is.
+        named = suspect.what and suspect.text.startswith(suspect.what)
+        text = suspect.text if named else _sentence(suspect.text)
         finding = Finding(suspect.code, f"{text}{when}", type=suspect.type, per_call=suspect.per_call)
         return NativeFinding(finding, subject.label, places[0] if places else self.entry(subject))
 
@@ -151,24 +159,19 @@ def _watched(subject: Subject) -> list[Watched]:
 
 
 def _unexplained(seen: Survey, watched: Sequence[Watched]) -> Survey:
-    """Without gained references that turned out to belong to somebody; nobody can tell for None."""
-    kept = [
-        row
-        for row in seen.watched
-        if watched[row.index].path in _SINGLETONS or row.series[-1] <= 0 or row.kept >= 0.5 * row.series[-1]
-    ]
-    return Survey(
-        seen.calls,
-        seen.raised,
-        seen.exception,
-        seen.grown,
-        kept,
-        seen.survivors,
-        seen.ledger,
-        seen.without_gil,
-        seen.log,
-        seen.failed,
-    )
+    """Without gained references that turned out to belong to somebody; nobody can tell for None.
+
+    And without lost ones that were somebody's before the call: an object that goes, or is closed, gives back its own.
+    """
+    kept = []
+    for row in seen.watched:
+        gained = row.series[-1]
+        if gained > 0 and watched[row.index].path not in _SINGLETONS and row.kept < 0.5 * gained:
+            continue
+        if gained < 0 and gained + row.dropped > 0.5 * gained:
+            continue
+        kept.append(structs.replace(row, owed=max(0, row.owed - max(0, row.yielded))))
+    return structs.replace(seen, watched=kept)
 
 
 def _why(reply: Reply) -> str:
