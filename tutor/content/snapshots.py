@@ -8,7 +8,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +31,7 @@ class _Meta(msgspec.Struct):
     absent: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """One kept version. `folder`/files holds the contents; `at` is time.time(); `label` says what replaced it."""
 
     number: int

@@ -9,10 +9,10 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from msgspec.structs import replace
 from rich.console import RenderableType
 from rich.control import Control
 from textual import events

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from tutor.core.diagnosis import NativeFinding, NativePlace
 from tutor.core.finding import Finding, Severity
 from tutor.worker.crash import broken_contract, signal_name
@@ -143,7 +145,7 @@ def _sentence(text: str) -> str:
 def _softened(found: NativeFinding, when: str) -> NativeFinding:
     finding = found.finding
     text = f"{finding.message}: crashes" if finding.code in ("crash", "out-of-bounds") else finding.message
-    return replace(found, finding=replace(finding, code="error-path", message=f"{text}{when}"))
+    return replace(found, finding=structs.replace(finding, code="error-path", message=f"{text}{when}"))
 
 
 def _watched(subject: Subject) -> list[Watched]:
