@@ -26,7 +26,7 @@ from tutor.core.errors import TutorError
 from tutor.core.exercise import Course, Exercise
 from tutor.core.state import State
 from tutor.ui import terminal
-from tutor.ui.framework import speak_ascii
+from tutor.ui.framework import speak_ascii, wear
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
@@ -76,8 +76,7 @@ class TutorApp(App[int], inherit_bindings=False):
     ) -> None:
         # Said here already, or NO_COLOR would choose its filter for a theme of RGB colours: black on black.
         super().__init__(ansi_color=True)
-        self.register_theme(MLTUTOR)
-        self.theme = MLTUTOR.name
+        wear(self, MLTUTOR)
         self.animation_level = terminal.animation_level()
         self.material, self.edit_command = material, edit_command
         self._now = now

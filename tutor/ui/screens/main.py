@@ -97,9 +97,10 @@ class MainScreen(ExerciseActions):
         self.lessons.show(view)
         self.verdict.show(view)
         self.status.show(view)
-        self.top.put(*title(view, self.size.width))
-        self.tab_bar.put(self._tab_parts(view))
-        self.key_bar.put(_key_parts(view, self.size.width))
+        width = self.app.size.width  # the screen's own is known after the first frame only
+        self.top.put(*title(view, width))
+        self.tab_bar.put(self._tab_parts(view, width))
+        self.key_bar.put(_key_parts(view, width))
 
     def follow(self, stage: Stage) -> None:
         """A verdict is there: on a narrow screen turn to the panel that says why, unless the task is being read."""
@@ -112,9 +113,9 @@ class MainScreen(ExerciseActions):
         self.status.show(view)
         self.panels["checks"].show(view)
 
-    def _tab_parts(self, view: View) -> list[Part]:
+    def _tab_parts(self, view: View, width: int) -> list[Part]:
         parts: list[Part] = []
-        roomy = self.size.width >= 76
+        roomy = width >= 76
         for number, name in enumerate(TABS, 1):
             here = name == self.tab
             panel = self.panels.get(name)
