@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -85,7 +84,7 @@ class Snapshots:
         return found
 
     def _write(self, target: Path, files: Files, meta: _Meta) -> None:
-        staging = self.folder / f"{TEMPORARY}{secrets.token_hex(6)}"
+        staging = self.folder / f"{TEMPORARY}{os.urandom(6).hex()}"
         try:
             staging.mkdir(parents=True)
             for name, content in files.items():
