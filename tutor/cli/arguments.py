@@ -42,7 +42,7 @@ class _Skipped(argparse.ArgumentParser):
         # Nothing of a parser's own: nobody will parse with it.
         pass
 
-    def add_argument(self, *names: str, **options: object) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **options: object) -> argparse.Action:
         """Nothing."""
         return argparse.Action((), "")
 

@@ -52,6 +52,7 @@ class MainScreen(ExerciseActions):
             "references": ReferencesPanel("references"),
         }
         self.column = Vertical(*self.panels.values(), id="panels")
+        self.columns = Horizontal(id="columns")
         self.top, self.tab_bar, self.key_bar = Bar("title"), Bar("tabs"), Bar("keys")
         self.verdict, self.status = VerdictBanner("verdict"), StatusLine("status")
 
@@ -61,7 +62,8 @@ class MainScreen(ExerciseActions):
         self._choose(self.app.size.width, self.app.size.height)
         yield self.top
         yield self.tab_bar
-        yield Horizontal(self.lessons, self.reading, self.column, id="columns")
+        with self.columns:
+            yield from (part for part in self._parts() if part.display)
         yield self.verdict
         yield self.status
         yield self.key_bar
@@ -69,6 +71,17 @@ class MainScreen(ExerciseActions):
     def on_mount(self) -> None:
         """The layout of the terminal's size before the first paint: else the other one flashes up."""
         self.lay_out(self.app.size.width, self.app.size.height)
+        self.call_after_refresh(self._mount_rest)
+
+    def _parts(self) -> tuple[Widget, ...]:
+        return self.lessons, self.reading, self.column
+
+    async def _mount_rest(self) -> None:
+        """What is not seen at first, a third of the time to the first frame: behind it, when nobody waits."""
+        with self.app.batch_update():
+            for place, part in enumerate(self._parts()):
+                if not part.is_attached:
+                    await self.columns.mount(part, before=place if place < len(self.columns.children) else None)
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
@@ -131,8 +144,8 @@ class MainScreen(ExerciseActions):
         """Bring a panel to the front and focus it."""
         self.tab = name
         self.lay_out(self.size.width, self.size.height)
-        target = self.query_one(f"#{name}")
-        if target.display:
+        target = {"lessons": self.lessons, "task": self.reading, **self.panels}[name]
+        if target.display and target.is_attached:
             self.set_focus(target)
 
     def focused_name(self) -> str:

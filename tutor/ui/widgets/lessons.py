@@ -43,6 +43,7 @@ class LessonTree(Tree[Entry]):
             branch = self.root.add(Text(lesson.title), lesson, expand=True)
             for exercise in lesson.exercises:
                 branch.add_leaf(Text(exercise.title), exercise)
+        self._follow()
 
     def show(self, view: View) -> None:
         """Mark what has passed and where the learner is; draws only on a difference."""
@@ -52,12 +53,18 @@ class LessonTree(Tree[Entry]):
             return
         moved = current != self._current
         self._progress, self._current, self._glyphs = view.state.progress, current, view.glyphs
-        if moved and (node := self._node(current)) is not None:
+        if moved:
+            self._follow()
+        self._invalidate()
+        self.refresh()
+
+    def _follow(self) -> None:
+        """Bring the cursor to where the learner is, once the tree is filled."""
+        node = self._node(self._current)
+        if node is not None:
             if node.parent is not None:
                 node.parent.expand()
             self.call_after_refresh(self.move_cursor, node)
-        self._invalidate()
-        self.refresh()
 
     def _node(self, exercise: str) -> TreeNode[Entry] | None:
         for branch in self.root.children:
