@@ -84,6 +84,8 @@ class TutorApp(App[int], inherit_bindings=False):
         self._view = View(
             State(),
             course,
+            # Shown before the session opens it: the first frame says what the learner works on.
+            exercise=next((one for one in course.exercises if one.id == start), None),
             glyphs=glyphs or terminal.glyphs(),
             now=now(),
             patience=self._pace.patience,

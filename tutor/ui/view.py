@@ -90,7 +90,7 @@ class View(Struct, frozen=True):
 def followed(view: View, event: e.Event, state: State, now: float) -> View:
     """The view after an event."""
     before, exercise = view.run, view.exercise
-    if state.current != (exercise.id if exercise else ""):
+    if state.current and state.current != (exercise.id if exercise else ""):
         exercise = next((one for one in view.course.exercises if one.id == state.current), None)
         view = replace(view, exercise=exercise, previous=None, sources={}, hints=0)
     elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:

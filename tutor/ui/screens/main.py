@@ -71,6 +71,8 @@ class MainScreen(ExerciseActions):
     def on_mount(self) -> None:
         """The layout of the terminal's size before the first paint: else the other one flashes up."""
         self.lay_out(self.app.size.width, self.app.size.height)
+        if (exercise := self.host.view.exercise) is not None:
+            self.reading.announce(exercise)
         self.call_after_refresh(self._mount_rest)
 
     def _parts(self) -> tuple[Widget, ...]:
