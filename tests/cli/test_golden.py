@@ -137,6 +137,21 @@ def test_ids_for_completion(cli: Cli) -> None:
     assert cli("list", "--ids").out == "demo-total\ndemo-double\n"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_parser_of_one_command_is_that_of_all_without_the_others(name: str) -> None:
+    one, every = commands_of(make_parser(name)), commands_of(make_parser())
+    assert list(one) == [name]
+    assert one[name].format_help() == every[name].format_help()
+    assert make_parser(name).format_usage() == make_parser().format_usage()
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    assert parser._subparsers is not None
+    (action,) = parser._subparsers._group_actions
+    assert isinstance(action.choices, dict)
+    return action.choices
+
+
 def test_global_options_stand_before_or_after_the_command() -> None:
     parser = make_parser()
     for words in (["--json", "--workspace", "x", "list"], ["list", "--json", "--workspace", "x"]):

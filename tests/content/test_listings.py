@@ -14,10 +14,10 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tutor.content.course import load_course
 from tutor.content.lookup import find_exercise

@@ -42,7 +42,22 @@ def test_a_change_anywhere_in_the_tree_is_seen(
     (total / "solution" / "more.h").write_text("// given\n")
     more, _ = remembered_survey(lessons, tmp_path / "cache")
     assert any("more.h" in exercise.given for exercise in more.exercises)
-    assert len(counted) == 3
+    (total / "bench.py").write_text((total / "bench.py").read_text() + "\n# more\n")
+    remembered_survey(lessons, tmp_path / "cache")
+    assert len(counted) == 4
+    next(iter((total / "faults").iterdir())).unlink()
+    assert remembered_survey(lessons, tmp_path / "cache")[1]
+    assert len(counted) == 5
+
+
+def test_what_a_patch_says_is_no_matter_of_a_survey(
+    lessons: Path, total: Path, tmp_path: Path, counted: list[Path | None]
+) -> None:
+    remembered_survey(lessons, tmp_path / "cache")
+    patch = next(iter((total / "faults").iterdir()))
+    patch.write_text(patch.read_text() + "\n")
+    remembered_survey(lessons, tmp_path / "cache")
+    assert counted == [lessons]
 
 
 def test_problems_are_told_at_every_start(

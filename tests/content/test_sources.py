@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tutor.content.sources import digest, fault_line, faulted_files, given_files, solution_files, starter_files
 from tutor.core.errors import ContentError

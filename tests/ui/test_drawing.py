@@ -225,7 +225,7 @@ def test_utf8_is_used_only_where_it_is_spoken(environ, encoding, expected):
 
 
 def test_every_sign_is_one_cell_and_the_plain_ones_are_ascii():
-    for name in UNICODE.__slots__:
+    for name in UNICODE.__struct_fields__:
         if name != "spark":
             assert len(getattr(UNICODE, name)) == len(getattr(ASCII, name)) == 1
         assert getattr(ASCII, name).isascii()

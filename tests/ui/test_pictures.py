@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 import fake_session as fakes
 import pytest
+from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.history import PastRun

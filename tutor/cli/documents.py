@@ -6,10 +6,9 @@ Every document is one object with `schema`. An error is `{"schema", "error": {"m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from msgspec import structs
+import msgspec
 
 from tutor.core.events import Notice
 from tutor.core.exercise import Course, Exercise
@@ -120,7 +119,7 @@ def versions_document(exercise: Exercise, kept: Sequence[Version], mine: Mapping
             "at": version.at,
             "kind": version.kind,
             "why": version.why,
-            **asdict(changes(version, mine)),
+            **msgspec.structs.asdict(changes(version, mine)),
             "files": {name: content.decode(errors="replace") for name, content in version.files.items()},
         }
         for version in kept
@@ -129,15 +128,7 @@ def versions_document(exercise: Exercise, kept: Sequence[Version], mine: Mapping
 
 
 def rows_document(name: str, rows: Sequence[Any], ok: bool, notices: Sequence[Notice] = ()) -> dict[str, Any]:
-    """`ok`, and under `name` one object a row of the dataclass's own fields."""
-    document = {"schema": SCHEMA, "ok": ok, name: [_plain(asdict(row)) for row in rows]}
-    return document | ({"notices": [structs.asdict(n) for n in notices]} if notices else {})
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and everything that JSON does not know as its text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    """`ok`, and under `name` one object a row of its own fields."""
+    plain = msgspec.to_builtins(rows, enc_hook=str)  # paths become their text
+    document = {"schema": SCHEMA, "ok": ok, name: plain}
+    return document | ({"notices": [msgspec.structs.asdict(n) for n in notices]} if notices else {})

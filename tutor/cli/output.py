@@ -6,9 +6,9 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
@@ -28,8 +28,7 @@ class _Console(Console):
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """A console, the signs that fit it, and whether a JSON document was asked for instead of text."""
 
     console: Console

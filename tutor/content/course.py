@@ -95,7 +95,7 @@ class _Loader:
 
 
 def _with_given(exercise: Exercise) -> Exercise:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     given = tuple(name for name in solution_names(exercise.solution) if name not in exercise.files)
     styles = sorted(path.name for path in (exercise.folder / "alternatives").glob("*") if path.is_dir())

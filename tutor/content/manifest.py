@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,14 @@ from tutor.content.toml_lines import line_of, parse_path
 from tutor.core.errors import ContentError
 from tutor.core.exercise import BenchSpec, BuildOptions, Exercise, Fault, StarterFails
 
-_TABLES: dict[str, type] = {"build": BuildOptions, "starter": StarterFails, "bench": BenchSpec, "fault": Fault}
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "build": BuildOptions,
+    "starter": StarterFails,
+    "bench": BenchSpec,
+    "fault": Fault,
+}
 _OURS = {"number", "folder", "given"}
-# Fields of the dataclasses that go by a better name in the file.
+# Fields of the structs that go by a better name in the file.
 _IN_FILE = {"faults": "fault", "stage": "fails"}
 _SYNTAX = re.compile(r"^(.*) \(at line (\d+), column \d+\)$")
 _FIELD = re.compile(r"field `([^`]+)`")
@@ -51,7 +55,7 @@ class Document:
                 raise self.error("unknown key", *path, key, remedy=allowed)
 
     def convert(self, values: dict[str, Any], kind: Any) -> Any:
-        """`values` as the dataclass `kind`; a wrong or missing value is a ContentError."""
+        """`values` as the struct `kind`; a wrong or missing value is a ContentError."""
         try:
             return msgspec.convert(values, kind, dec_hook=lambda _type, value: value)
         except msgspec.ValidationError as error:
@@ -93,12 +97,12 @@ def read_exercise(folder: Path, number: str, given: tuple[str, ...]) -> tuple[Ex
     return exercise, document
 
 
-def _keys(kind: type) -> set[str]:
-    return {_IN_FILE.get(f.name, f.name) for f in fields(kind)}
+def _keys(kind: type[msgspec.Struct]) -> set[str]:
+    return {_IN_FILE.get(name, name) for name in kind.__struct_fields__}
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
-    """The same values under the names of the dataclasses' fields."""
+    """The same values under the names of the structs' fields."""
     field: dict[str, str] = {name: of for of, name in _IN_FILE.items()}
     starter = values.get("starter")
     nested: dict[str, Any] = {}
@@ -112,9 +116,9 @@ def read_lesson(folder: Path) -> tuple[str, str]:
     document = Document(folder / "lesson.toml")
     document.reject_unknown(document.values, {"title", "summary"})
     for key in ("title", "summary"):
-        value = document.values.get(key, MISSING)
-        if value is MISSING:
+        if key not in document.values:
             raise document.error(f"`{key}` is missing")
+        value = document.values[key]
         if not isinstance(value, str) or not value.strip():
             raise document.error("a line of text is expected", key)
     return document.values["title"], document.values["summary"]

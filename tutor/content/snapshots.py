@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +30,7 @@ class _Meta(msgspec.Struct):
     absent: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """One kept version. `folder`/files holds the contents; `at` is time.time(); `label` says what replaced it."""
 
     number: int
@@ -87,7 +84,7 @@ class Snapshots:
         return found
 
     def _write(self, target: Path, files: Files, meta: _Meta) -> None:
-        staging = self.folder / f"{TEMPORARY}{secrets.token_hex(6)}"
+        staging = self.folder / f"{TEMPORARY}{os.urandom(6).hex()}"
         try:
             staging.mkdir(parents=True)
             for name, content in files.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +71,8 @@ def fault_line(exercise: Exercise, fault: Fault) -> int | None:
 
 def digest(files: dict[str, bytes]) -> str:
     """16 hex digits that stand for these names and contents."""
+    import hashlib  # 3 ms, most of them OpenSSL, which a start does not need
+
     total = hashlib.sha256()
     for name in sorted(files):
         for part in (name.encode(), files[name]):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """`rule`: what must hold. `fix`: what to do. `lesson`: the number of the lesson that teaches it, 0 for none."""
 
     rule: str

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 ToolchainName = Literal["cxx", "cext", "cython", "pybind11", "ctypes", "cffi", "rust", "torch", "cuda"]
 Stage = Literal["build", "check", "diagnose", "bench"]
 Need = Literal["gpu", "cargo", "nvcc", "torch"]
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(Struct, frozen=True):
     """Extra compiler and linker words an exercise asks for, and the C libraries of native/ that it links."""
 
     flags: tuple[str, ...] = ()
@@ -21,16 +21,14 @@ class BuildOptions:
     std: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StarterFails:
+class StarterFails(Struct, frozen=True):
     """How the untouched starter must fail: the stage, and the codes of which one must be reported."""
 
     stage: Stage
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BenchSpec:
+class BenchSpec(Struct, frozen=True):
     """One benchmark case: speedup over the baseline needed to pass, and the one that earns gold (both ratios)."""
 
     case: str
@@ -40,8 +38,7 @@ class BenchSpec:
     gated: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A planted mistake: a patch against the solution, the finding it must give, and where (`at`: text of the line)."""
 
     patch: str
@@ -51,8 +48,7 @@ class Fault:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exercise:
+class Exercise(Struct, frozen=True):
     """One exercise of the lesson tree. `files` are edited by the learner, `given` come from the solution unchanged.
 
     alternatives: names of the right solutions in another style, which must pass as well.
@@ -71,8 +67,8 @@ class Exercise:
     needs: tuple[Need, ...] = ()
     time_limit: float = 10.0
     memory_limit_mb: int = 2048
-    build: BuildOptions = field(default_factory=BuildOptions)
-    starter: StarterFails = field(default_factory=lambda: StarterFails("check"))
+    build: BuildOptions = BuildOptions()
+    starter: StarterFails = StarterFails("check")
     bench: tuple[BenchSpec, ...] = ()
     faults: tuple[Fault, ...] = ()
     alternatives: tuple[str, ...] = ()
@@ -100,8 +96,7 @@ class Exercise:
         return "torch" if self.toolchain == "torch" or "torch" in self.needs else "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(Struct, frozen=True):
     """One lesson: a number, a title, and its exercises in order."""
 
     number: int
@@ -112,8 +107,7 @@ class Lesson:
     exercises: tuple[Exercise, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Struct, frozen=True):
     """The lesson tree, in order."""
 
     root: Path

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from tutor.core.verdict import Outcome, Seconds, Verdict
 
 KEPT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(Struct, frozen=True):
     """One run that is over. `code` and `message` are those of its worst finding, `speeds` the speedup by case.
 
     defects: (code, type) of all its findings.
@@ -42,7 +42,7 @@ def from_record(record: Mapping[str, Any]) -> PastRun | None:
     """A line of the history; None for one that another version wrote in another way."""
     try:
         worst = min(record["findings"], key=_badness, default=None) or {"code": "", "message": ""}
-        took = {name: float(record["seconds"].get(name, 0.0)) for name in Seconds.__slots__}
+        took = {name: float(record["seconds"].get(name, 0.0)) for name in Seconds.__struct_fields__}
         return PastRun(
             float(record["at"]),
             str(record["digest"]),

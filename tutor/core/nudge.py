@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tutor.core.history import PastRun, versions
 from tutor.core.verdict import Outcome
@@ -11,8 +12,7 @@ from tutor.core.verdict import Outcome
 PATIENCE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Nudge:
+class Nudge(Struct, frozen=True):
     """`times` versions in a row have failed with `code`; `hint` is the next one that can be opened, 0 for none."""
 
     code: str

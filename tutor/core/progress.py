@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class ExerciseProgress:
+class ExerciseProgress(Struct, frozen=True):
     """One exercise: the digest that passed last, best speedup by case, hints opened, runs and failures in a row."""
 
     passed_digest: str = ""
@@ -23,8 +23,7 @@ class ExerciseProgress:
         return self.passed_at is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """All exercises by id, and where the learner is."""
 
     exercises: dict[str, ExerciseProgress] = field(default_factory=dict)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tutor.core.verdict import BenchResult
 
 
-@dataclass(frozen=True, slots=True)
-class Roof:
+class Roof(Struct, frozen=True):
     """Measured limits of one core. bandwidth: (bytes of data, bytes a second), from the caches to memory."""
 
     bandwidth: tuple[tuple[int, float], ...]
@@ -26,8 +26,7 @@ class Roof:
         return self.bandwidth[-1][1]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """One case under its roof. intensity: operations a byte, 0 where the case declares none.
 
     rate: bytes a second. limit: bytes a second that data of this size gets here. share: of what is attainable.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.exercise import Stage
@@ -13,8 +14,7 @@ from tutor.core.roof import Roof
 from tutor.core.verdict import BenchResult, CheckResult, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(Struct, frozen=True):
     """The newest run as far as it has come. `verdict` is set when it is over, `cancelled` when it was ended."""
 
     run_id: int
@@ -58,8 +58,7 @@ class RunState:
         return self.verdict and self.verdict.joined(self.second_wave)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """Everything the panels show."""
 
     current: str = ""

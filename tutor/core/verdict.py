@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tutor.core.exercise import Stage
 from tutor.core.finding import Finding, Severity
@@ -21,8 +23,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class CallReport:
+class CallReport(Struct, frozen=True):
     """One row of the references table: how many references of an object a call gains. `per_call` may be 0."""
 
     what: str
@@ -32,8 +33,7 @@ class CallReport:
     series: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GilReport:
+class GilReport(Struct, frozen=True):
     """When one call held the GIL. Seconds; `strip` is the share (0 to 1) of each equal part of the call without it."""
 
     what: str
@@ -43,8 +43,7 @@ class GilReport:
     strip: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryReport:
+class MemoryReport(Struct, frozen=True):
     """What one call keeps for good, and how much more it needed while it ran: bytes, None where not measured."""
 
     what: str
@@ -52,8 +51,7 @@ class MemoryReport:
     peak: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """One check: `message` is a short explanation, `detail` the long one, `output` what the learner printed."""
 
     id: str
@@ -68,8 +66,7 @@ class CheckResult:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class BenchResult:
+class BenchResult(Struct, frozen=True):
     """One benchmark case. Times are medians in seconds per call; `speedup` = baseline / learner with its interval.
 
     bytes, flops: what a call must move and compute at least, where the case declares it.
@@ -98,8 +95,7 @@ class BenchResult:
         return self.met is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Seconds:
+class Seconds(Struct, frozen=True):
     """Wall seconds by stage; `total` runs from the save (or the request) to the last event."""
 
     build: float = 0.0
@@ -109,8 +105,7 @@ class Seconds:
     total: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The result of one run over one digest of the learner's files. `stage` is the last stage that ran."""
 
     exercise: str
@@ -163,7 +158,7 @@ class Verdict:
             "checks": [{"id": c.id, "outcome": str(c.outcome), "message": c.message} for c in self.checks],
             "findings": [finding_document(f) for f in self.findings],
             "bench": [bench_document(b) for b in self.bench],
-            "seconds": {name: round(getattr(self.seconds, name), 4) for name in Seconds.__slots__},
+            "seconds": {name: round(getattr(self.seconds, name), 4) for name in Seconds.__struct_fields__},
         }
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
+
+from msgspec import Struct
 
 _LONG = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """`number` names it, `at` is time.time(), `why` says how it came to be kept; `files` are its contents.
 
     kind: `passed` every check and target, or was `replaced` by what `why` says. digest: that of its runs in the
@@ -32,8 +32,7 @@ class Version:
         return "passed" if self.kind == "passed" else f"before {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Lines of a version that the present files lack (`more`), and lines of theirs that it lacks (`less`)."""
 
     more: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tutor.core.errors import TutorError
 from tutor.core.events import Notice, PastRuns, ProgressChanged

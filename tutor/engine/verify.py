@@ -8,8 +8,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct, structs
 
 from tutor.content import sources
 from tutor.core.errors import TutorError
@@ -30,8 +32,7 @@ SPEED_RETRIES = 2
 What = Literal["folder", "starter", "solution", "alternative", "fault"]
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyRow:
+class VerifyRow(Struct, frozen=True):
     """One thing that was proved or not. `name` is the patch of a fault, the name of an alternative.
 
     message: what is wrong, or the reason.
@@ -101,9 +102,10 @@ async def prepare(course: Course, chosen: Sequence[Exercise]) -> None:
         with suppress(TutorError):  # planning a build is what asks for a header that few exercises use
             await asyncio.to_thread(_ask, exercise)
     lessons = tuple(
-        replace(lesson, exercises=tuple(one for one in lesson.exercises if one in chosen)) for lesson in course.lessons
+        structs.replace(lesson, exercises=tuple(one for one in lesson.exercises if one in chosen))
+        for lesson in course.lessons
     )
-    preparer = Preparer(replace(course, lessons=lessons), lambda event: None)
+    preparer = Preparer(structs.replace(course, lessons=lessons), lambda event: None)
     preparer.start()
     try:
         await preparer.done()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def write_atomic(path: Path, data: bytes, *, before: Callable[[], None] | None =
     """
     target = target_of(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(6)}")
+    temporary = target.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
         _write_new(temporary, data, _mode(target))
         if before is not None:

@@ -8,16 +8,15 @@ import platform
 import re
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 CACHE_BYTES = 2 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Struct, frozen=True):
     """Three folders, made when first written to. `cache` differs per host, interpreter and torch version."""
 
     state: Path

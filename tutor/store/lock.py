@@ -14,7 +14,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import socket
 import threading
 import time
@@ -89,7 +88,7 @@ def _wait(path: Path, deadline: float) -> None:
 
 @contextlib.contextmanager
 def _link_lock(path: Path, deadline: float) -> Iterator[None]:
-    mine = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}")
+    mine = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         try:
             mine.write_text(f"{socket.gethostname()} {os.getpid()}")

@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from tutor.core.errors import EnvironmentMissing
 from tutor.core.exercise import ToolchainName
 from tutor.core.finding import Finding
@@ -68,7 +70,7 @@ def torch_standard(request: BuildRequest) -> BuildRequest:
     options = request.exercise.build
     if options.std or torch_release() >= (2, 13) or torch_release() == (0, 0):
         return request
-    return replace(request, exercise=replace(request.exercise, build=replace(options, std="c++17")))
+    return replace(request, exercise=structs.replace(request.exercise, build=structs.replace(options, std="c++17")))
 
 
 class TorchToolchain:

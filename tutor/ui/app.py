@@ -9,10 +9,10 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from msgspec.structs import replace
 from rich.console import RenderableType
 from rich.control import Control
 from textual import events
@@ -26,7 +26,7 @@ from tutor.core.errors import TutorError
 from tutor.core.exercise import Course, Exercise
 from tutor.core.state import State
 from tutor.ui import terminal
-from tutor.ui.framework import speak_ascii
+from tutor.ui.framework import speak_ascii, wear
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
@@ -76,8 +76,7 @@ class TutorApp(App[int], inherit_bindings=False):
     ) -> None:
         # Said here already, or NO_COLOR would choose its filter for a theme of RGB colours: black on black.
         super().__init__(ansi_color=True)
-        self.register_theme(MLTUTOR)
-        self.theme = MLTUTOR.name
+        wear(self, MLTUTOR)
         self.animation_level = terminal.animation_level()
         self.material, self.edit_command = material, edit_command
         self._now = now
@@ -85,6 +84,8 @@ class TutorApp(App[int], inherit_bindings=False):
         self._view = View(
             State(),
             course,
+            # Shown before the session opens it: the first frame says what the learner works on.
+            exercise=next((one for one in course.exercises if one.id == start), None),
             glyphs=glyphs or terminal.glyphs(),
             now=now(),
             patience=self._pace.patience,

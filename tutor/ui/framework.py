@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from textual.app import App
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from tutor.ui.glyphs import ASCII, Glyphs
 
 if TYPE_CHECKING:
+    from textual.theme import Theme
+    from textual.widget import Widget
     from textual.widgets import Markdown
 
 CUT = "cut off: the arrow keys move it"
@@ -26,6 +29,19 @@ class PlainScrollBar(ScrollBarRender):
 def speak_ascii() -> None:
     """Scrollbars without block elements, for the whole process: a terminal does not learn UTF-8 later."""
     ScrollBar.renderer = PlainScrollBar
+
+
+def wear(app: App[int], theme: Theme) -> None:
+    """Give an app that has not started its theme: set as an attribute, it has every rule parsed a second time."""
+    app.register_theme(theme)
+    app.set_reactive(App.theme, theme.name)
+    app.update_classes({f"-theme-{theme.name}": True, "-dark-mode": theme.dark}, update=False)
+    app.stylesheet.set_variables(app.get_css_variables())
+
+
+def line_width(widget: Widget) -> int:
+    """Cells in a line with a blank at both ends, before it is laid out too: so that the first frame shows its text."""
+    return widget.content_size.width or max(widget.app.size.width - 2, 0)
 
 
 @lru_cache(maxsize=2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.exercise import Course, Exercise
@@ -13,8 +15,7 @@ from tutor.core.verdict import Outcome
 from tutor.ui.glyphs import UNICODE, Glyphs
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """One moment of the app. `previous` is the last finished run of this exercise, shown until the next one reports.
 
     sources: the learner's files as lines, by name. now: time.time(). last_seconds: how long the last verdict took.
@@ -89,7 +90,7 @@ class View:
 def followed(view: View, event: e.Event, state: State, now: float) -> View:
     """The view after an event."""
     before, exercise = view.run, view.exercise
-    if state.current != (exercise.id if exercise else ""):
+    if state.current and state.current != (exercise.id if exercise else ""):
         exercise = next((one for one in view.course.exercises if one.id == state.current), None)
         view = replace(view, exercise=exercise, previous=None, sources={}, hints=0)
     elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:

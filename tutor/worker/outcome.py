@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import reprlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact

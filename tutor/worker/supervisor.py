@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import sys
@@ -202,7 +201,7 @@ def run_item(item: pytest.Item, name: str, context: CheckContext, snapshot: Snap
 
 
 def _with(result: CheckResult, **changes: Any) -> CheckResult:
-    return dataclasses.replace(result, **changes)
+    return msgspec.structs.replace(result, **changes)
 
 
 def _forbid(result: CheckResult, text: str) -> CheckResult:

@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tutor.core.errors import WorkspaceError
 from tutor.core.progress import ExerciseProgress, Progress
@@ -121,7 +121,7 @@ def test_a_disk_that_refuses_leaves_the_old_file(
 COUNT = """
 import sys
 from pathlib import Path
-from dataclasses import replace
+from msgspec.structs import replace
 from tutor.store.progress import ProgressStore
 store = ProgressStore(Path(sys.argv[1]))
 for _ in range(20):

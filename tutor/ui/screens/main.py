@@ -52,6 +52,7 @@ class MainScreen(ExerciseActions):
             "references": ReferencesPanel("references"),
         }
         self.column = Vertical(*self.panels.values(), id="panels")
+        self.columns = Horizontal(id="columns")
         self.top, self.tab_bar, self.key_bar = Bar("title"), Bar("tabs"), Bar("keys")
         self.verdict, self.status = VerdictBanner("verdict"), StatusLine("status")
 
@@ -61,7 +62,8 @@ class MainScreen(ExerciseActions):
         self._choose(self.app.size.width, self.app.size.height)
         yield self.top
         yield self.tab_bar
-        yield Horizontal(self.lessons, self.reading, self.column, id="columns")
+        with self.columns:
+            yield from (part for part in self._parts() if part.display)
         yield self.verdict
         yield self.status
         yield self.key_bar
@@ -69,6 +71,19 @@ class MainScreen(ExerciseActions):
     def on_mount(self) -> None:
         """The layout of the terminal's size before the first paint: else the other one flashes up."""
         self.lay_out(self.app.size.width, self.app.size.height)
+        if (exercise := self.host.view.exercise) is not None:
+            self.reading.announce(exercise)
+        self.call_after_refresh(self._mount_rest)
+
+    def _parts(self) -> tuple[Widget, ...]:
+        return self.lessons, self.reading, self.column
+
+    async def _mount_rest(self) -> None:
+        """What is not seen at first, a third of the time to the first frame: behind it, when nobody waits."""
+        with self.app.batch_update():
+            for place, part in enumerate(self._parts()):
+                if not part.is_attached:
+                    await self.columns.mount(part, before=place if place < len(self.columns.children) else None)
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
@@ -97,9 +112,10 @@ class MainScreen(ExerciseActions):
         self.lessons.show(view)
         self.verdict.show(view)
         self.status.show(view)
-        self.top.put(*title(view, self.size.width))
-        self.tab_bar.put(self._tab_parts(view))
-        self.key_bar.put(_key_parts(view, self.size.width))
+        width = self.app.size.width  # the screen's own is known after the first frame only
+        self.top.put(*title(view, width))
+        self.tab_bar.put(self._tab_parts(view, width))
+        self.key_bar.put(_key_parts(view, width))
 
     def follow(self, stage: Stage) -> None:
         """A verdict is there: on a narrow screen turn to the panel that says why, unless the task is being read."""
@@ -112,9 +128,9 @@ class MainScreen(ExerciseActions):
         self.status.show(view)
         self.panels["checks"].show(view)
 
-    def _tab_parts(self, view: View) -> list[Part]:
+    def _tab_parts(self, view: View, width: int) -> list[Part]:
         parts: list[Part] = []
-        roomy = self.size.width >= 76
+        roomy = width >= 76
         for number, name in enumerate(TABS, 1):
             here = name == self.tab
             panel = self.panels.get(name)
@@ -130,8 +146,8 @@ class MainScreen(ExerciseActions):
         """Bring a panel to the front and focus it."""
         self.tab = name
         self.lay_out(self.size.width, self.size.height)
-        target = self.query_one(f"#{name}")
-        if target.display:
+        target = {"lessons": self.lessons, "task": self.reading, **self.panels}[name]
+        if target.display and target.is_attached:
             self.set_focus(target)
 
     def focused_name(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from textual.widgets import Static
 
+from tutor.ui.framework import line_width
 from tutor.ui.typeset import Part, fit, spread
 from tutor.ui.view import View
 
@@ -29,7 +30,7 @@ class Bar(Static):
         self._draw()
 
     def _draw(self) -> None:
-        width = self.content_size.width
+        width = line_width(self)
         if width > 0 and (subject := (self._left, self._right, width)) != self._shown:
             self._shown = subject
             self.update(spread(self._left, self._right, width), layout=False)

@@ -28,7 +28,7 @@ class LessonTree(Tree[Entry]):
             self.exercise = exercise
 
     def __init__(self, course: Course, id: str) -> None:
-        super().__init__("lessons", id=id, classes="panel")
+        super().__init__(Text("lessons"), id=id, classes="panel")
         self.show_root, self.show_guides, self.guide_depth = False, False, 2
         self.auto_expand = True
         self.border_title = "Lessons"
@@ -38,11 +38,12 @@ class LessonTree(Tree[Entry]):
         self._glyphs = UNICODE
 
     def on_mount(self) -> None:
-        """Fill in the course."""
+        """Fill in the course. A label that is not a Text yet would be read as markup, with a table of all emoji."""
         for lesson in self._course.lessons:
-            branch = self.root.add(lesson.title, lesson, expand=True)
+            branch = self.root.add(Text(lesson.title), lesson, expand=True)
             for exercise in lesson.exercises:
-                branch.add_leaf(exercise.title, exercise)
+                branch.add_leaf(Text(exercise.title), exercise)
+        self._follow()
 
     def show(self, view: View) -> None:
         """Mark what has passed and where the learner is; draws only on a difference."""
@@ -52,12 +53,18 @@ class LessonTree(Tree[Entry]):
             return
         moved = current != self._current
         self._progress, self._current, self._glyphs = view.state.progress, current, view.glyphs
-        if moved and (node := self._node(current)) is not None:
+        if moved:
+            self._follow()
+        self._invalidate()
+        self.refresh()
+
+    def _follow(self) -> None:
+        """Bring the cursor to where the learner is, once the tree is filled."""
+        node = self._node(self._current)
+        if node is not None:
             if node.parent is not None:
                 node.parent.expand()
             self.call_after_refresh(self.move_cursor, node)
-        self._invalidate()
-        self.refresh()
 
     def _node(self, exercise: str) -> TreeNode[Entry] | None:
         for branch in self.root.children:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
+from tutor.ui.framework import line_width
 from tutor.ui.typeset import Part, clock, fit, seconds
 from tutor.ui.view import View
 
@@ -31,9 +32,10 @@ class StatusLine(Static):
         self._draw()
 
     def _draw(self) -> None:
-        if self._view is None or self.content_size.width <= 0:
+        width = line_width(self)
+        if self._view is None or width <= 0:
             return
-        parts = status(self._view, self.content_size.width)
+        parts = status(self._view, width)
         if parts != self._shown:
             self._shown = parts
             self.update(Content.assemble(*parts), layout=False)

@@ -10,6 +10,7 @@ from textual.widgets import Static
 from tutor.core.finding import Finding
 from tutor.core.state import RunState
 from tutor.core.verdict import Outcome, Verdict
+from tutor.ui.framework import line_width
 from tutor.ui.typeset import Part, fit, plural, ratio, seconds, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.references import grouped
@@ -42,7 +43,7 @@ class VerdictBanner(Static):
         self._draw()
 
     def _draw(self) -> None:
-        width = self.content_size.width
+        width = line_width(self)
         if self._view is None or width <= 0:
             return
         lines = banner(self._view)

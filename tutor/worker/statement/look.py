@@ -151,7 +151,7 @@ def _sentence(text: str) -> str:
 def _softened(found: NativeFinding, when: str) -> NativeFinding:
     finding = found.finding
     text = f"{finding.message}: crashes" if finding.code in ("crash", "out-of-bounds") else finding.message
-    return replace(found, finding=replace(finding, code="error-path", message=f"{text}{when}"))
+    return replace(found, finding=structs.replace(finding, code="error-path", message=f"{text}{when}"))
 
 
 def _watched(subject: Subject) -> list[Watched]:
