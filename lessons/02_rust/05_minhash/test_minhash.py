@@ -103,6 +103,13 @@ def test_functions_differ_from_each_other(built, rng):
     assert len(set(row.tolist())) > 120, f"128 functions give {len(set(row.tolist()))} different hashes of one number"
 
 
+@pytest.mark.finds("wrong-result", at="signatures")
+def test_many_documents_and_a_long_one(built, rng):
+    """More than any block that one may work in: 5,000 short documents, then one of 20,000 numbers."""
+    expect(built, 2, 3, collection(rng, 5000, 3), "5,000 short documents")
+    expect(built, 2, 3, [rng.integers(0, MASK, 20_000, np.uint64, endpoint=True).tolist()], "one document of 20,000")
+
+
 @pytest.mark.finds("wrong-result", at="new")
 def test_no_function_at_all_is_a_value_error(built):
     with pytest.raises(ValueError):
