@@ -151,6 +151,9 @@ typedef struct {
     const char *name;
     void *mine;
     void **real; /* where its real address goes; NULL when it is linked */
+    /* What is called in its place. Older compilers put the sized forms into the module itself, and these call the plain
+     * one, which is ours by then: they would go round in circles. */
+    const char *instead;
 } Wrapper;
 
 static const Wrapper WRAPPERS[] = {
@@ -169,9 +172,9 @@ static const Wrapper WRAPPERS[] = {
     {"_Znam", my_new_array, (void **)&real_new_array},
     {"_ZnwmSt11align_val_t", my_aligned_new, (void **)&real_aligned_new},
     {"_ZdlPv", my_delete, (void **)&real_delete},
-    {"_ZdlPvm", my_delete, (void **)&real_delete},
+    {"_ZdlPvm", my_delete, (void **)&real_delete, "_ZdlPv"},
     {"_ZdaPv", my_delete_array, (void **)&real_delete_array},
-    {"_ZdaPvm", my_delete_array, (void **)&real_delete_array},
+    {"_ZdaPvm", my_delete_array, (void **)&real_delete_array, "_ZdaPv"},
     {"_ZdlPvSt11align_val_t", my_aligned_delete, (void **)&real_aligned_delete},
     {"_ZdlPvmSt11align_val_t", my_sized_aligned_delete, (void **)&real_sized_aligned_delete},
 };
@@ -180,7 +183,8 @@ void *ledger_wrapper(const char *name, void *handle) {
     for (size_t i = 0; i < sizeof WRAPPERS / sizeof *WRAPPERS; i++) {
         const Wrapper *wrapper = &WRAPPERS[i];
         if (strcmp(wrapper->name, name) != 0) continue;
-        if (wrapper->real && !*wrapper->real) *wrapper->real = dlsym(handle, name);
+        if (wrapper->real && !*wrapper->real)
+            *wrapper->real = dlsym(handle, wrapper->instead ? wrapper->instead : name);
         return wrapper->real && !*wrapper->real ? NULL : wrapper->mine;
     }
     return NULL;

@@ -33,7 +33,17 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = ["gcc", "-O2", "-w", "-shared", "-fPIC", *flags, f"-I{sysconfig.get_paths()['include']}", str(source)]
         subprocess.run([*words, "-o", str(folder / f"{name}.so")], check=True)
     _plant_bundled(folder)
+    if shutil.which("g++") is not None:
+        _plant_sized(folder)
     return folder
+
+
+def _plant_sized(folder: Path) -> None:
+    """`sized`, in C++, with one form of delete of its own; it asks for that form before it asks for the plain one."""
+    words = ["g++", "-O2", "-g1", "-w", "-fPIC", f"-I{sysconfig.get_paths()['include']}"]
+    here, own = Path(__file__).parent, str(folder / "own_delete.o")
+    subprocess.run([*words, "-fno-plt", "-c", str(here / "own_delete.cpp"), "-o", own], check=True)
+    subprocess.run([*words, "-shared", str(here / "sized.cpp"), own, "-o", str(folder / "sized.so")], check=True)
 
 
 def _plant_bundled(folder: Path) -> None:

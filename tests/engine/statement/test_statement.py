@@ -294,6 +294,17 @@ def test_the_module_is_named_for_what_its_library_allocates(asker: Asker) -> Non
 
 
 @pytest.mark.slow
+def test_a_module_with_a_delete_of_its_own(asker: Asker) -> None:
+    if not (asker.folder / "sized.so").exists():
+        pytest.skip("needs g++")
+    found = one(asker("sized.keep(x)", setup=f"{SETUP}import sized").findings)
+    assert (found.finding.code, found.finding.per_call) == ("memory-leak", 4000)
+    diagnosis = asker("sized.give_back(x)", setup=f"{SETUP}import sized")
+    assert diagnosis.findings == ()
+    assert not any(done.unknown for done in diagnosis.passes), diagnosis.passes
+
+
+@pytest.mark.slow
 def test_what_a_slot_holds_is_watched(asker: Asker) -> None:
     setup = f"{SETUP}class Slotted:\n    __slots__ = ('part',)\ns = Slotted(); s.part = [C()]\n"
     found = one(asker("(lambda held: defects.argument_leak(held.part))(s)", setup=setup).findings)
