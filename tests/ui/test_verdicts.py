@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import fake_session as fakes
+from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.verdict import CheckResult, Outcome
