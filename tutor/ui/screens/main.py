@@ -84,6 +84,9 @@ class MainScreen(ExerciseActions):
             for place, part in enumerate(self._parts()):
                 if not part.is_attached:
                     await self.columns.mount(part, before=place if place < len(self.columns.children) else None)
+        # The terminal may have got another size meanwhile: what is laid out in a batch is not painted.
+        self.lay_out(self.app.size.width, self.app.size.height)
+        self.refresh(layout=True)
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
