@@ -76,8 +76,7 @@ class Context:
         here = Path.cwd()
         if here.is_relative_to(self.workspace.root) and here != self.workspace.root:
             return find_exercise(self.course, str(here), self.workspace.root)
-        current = next((e for e in self.course.exercises if e.id == self.progress.current), None)
-        return current or self.next() or self.course.exercises[0]
+        return self.course.find(self.progress.current) or self.next() or self.course.exercises[0]
 
     def next(self) -> Exercise | None:
         """The first exercise in reading order that has not passed; None when all have."""

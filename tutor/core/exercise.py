@@ -117,3 +117,7 @@ class Course(Struct, frozen=True):
     def exercises(self) -> tuple[Exercise, ...]:
         """All exercises in reading order."""
         return tuple(exercise for lesson in self.lessons for exercise in lesson.exercises)
+
+    def find(self, id: str) -> Exercise | None:
+        """The exercise of exactly this id."""
+        return next((exercise for exercise in self.exercises if exercise.id == id), None)

@@ -85,7 +85,7 @@ class TutorApp(App[int], inherit_bindings=False):
             State(),
             course,
             # Shown before the session opens it: the first frame says what the learner works on.
-            exercise=next((one for one in course.exercises if one.id == start), None),
+            exercise=course.find(start),
             glyphs=glyphs or terminal.glyphs(),
             now=now(),
             patience=self._pace.patience,
@@ -242,7 +242,7 @@ class TutorApp(App[int], inherit_bindings=False):
             self.run_worker(self.screen.open(level), group="hint")
 
     async def _read_task(self, name: str) -> None:
-        exercise = next((one for one in self._view.course.exercises if one.id == name), None)
+        exercise = self._view.course.find(name)
         if exercise is None:
             return
         panel = self._main.reading

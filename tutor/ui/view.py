@@ -91,7 +91,7 @@ def followed(view: View, event: e.Event, state: State, now: float) -> View:
     """The view after an event."""
     before, exercise = view.run, view.exercise
     if state.current and state.current != (exercise.id if exercise else ""):
-        exercise = next((one for one in view.course.exercises if one.id == state.current), None)
+        exercise = view.course.find(state.current)
         view = replace(view, exercise=exercise, previous=None, sources={}, hints=0)
     elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
         view = replace(view, previous=before)

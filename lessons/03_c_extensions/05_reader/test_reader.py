@@ -6,7 +6,6 @@ import ctypes
 import functools
 import gc
 import itertools
-import os
 import signal
 import struct
 import sys
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 
 from tutor.core.finding import Finding
 from tutor.worker.defects import Defects
+from tutor.worker.probe.forked import run_forked
 
 HEAP_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
 M_MMAP_THRESHOLD = -3  # of mallopt: blocks of that size and more are mapped, and unmapped when they are freed
@@ -379,21 +379,6 @@ def test_a_dropped_subclass_goes(built, rng):
     assert watched() is None, "a subclass whose readers are all gone is still alive: a reader kept its type"
 
 
-def survives(scenario):
-    """Runs `scenario` in a process of its own; the signal that ended it, 0 when none did."""
-    child = os.fork()
-    if child == 0:
-        for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
-            signal.signal(number, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            scenario()
-        finally:
-            os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-
-
 @pytest.mark.finds("gc-missing", at="reader_dealloc")
 def test_the_collector_may_run_while_a_reader_goes(built):
     """The last reference to a transform goes with its reader, and its __del__ runs the collector."""
@@ -406,7 +391,7 @@ def test_the_collector_may_run_while_a_reader_goes(built):
         for _ in range(100):
             built.Reader(b"", Last())
 
-    ended = survives(scenario)
+    ended = run_forked(scenario, 60).signal
     text = (
         "a collection while a reader is being freed crashes: untrack it (PyObject_GC_UnTrack) before you drop anything"
     )
@@ -423,7 +408,7 @@ def test_a_reader_is_not_touched_after_it_is_freed(built):
         readers = [wide(b"", Call()) for _ in range(200)]  # 32 MB: more than the holes that earlier work has left
         del readers
 
-    ended = survives(scenario)
+    ended = run_forked(scenario, 60).signal
     text = "the reader is looked at after tp_free: keep what you need of it, its type, in a variable"
     assert ended == 0, f"{text} ({signal.Signals(ended).name if ended else ''})"
 

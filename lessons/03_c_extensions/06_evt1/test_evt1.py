@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tutor.core.finding import Finding
 from tutor.worker import crash
 from tutor.worker.defects import Defects
+from tutor.worker.probe.forked import run_forked
 
 NAMES = ("timestamps", "users", "labels", "feature offsets", "features", "token offsets", "tokens")
 TYPES = ("u8", "u4", "u1", "i8", "f4", "i8", "u2")
@@ -440,25 +441,6 @@ def mixed(parse, sources, alone):
     return ""
 
 
-def apart(scenario):
-    """What `scenario` returns, a text, in a process of its own; the signal's name where one ended it."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
-            signal.signal(number, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            os.write(writer, scenario().encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with open(reader, encoding="utf-8") as said:
-        text = said.read()
-    status = os.waitpid(child, 0)[1]
-    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else text
-
-
 @pytest.mark.finds("wrong-result", at="parse")
 def test_calls_at_the_same_time_do_not_mix(built, rng):
     """Without the GIL calls overlap: what one of them knows must not lie in a static variable.
@@ -469,9 +451,10 @@ def test_calls_at_the_same_time_do_not_mix(built, rng):
     times = rng.integers(1 << 63, size=(3, 500)).tolist()
     sources = [shard_of([encode(at, 1, 2, rng.bytes(12), rng.bytes(10)) for at in row] * 100) for row in times]
     alone = [built.parse(source) for source in sources]
-    wrong = apart(lambda: mixed(built.parse, sources, alone))
-    crashed = "three threads parse at the same time, and that ends by "
-    assert not wrong, crashed + wrong if wrong.startswith("SIG") else wrong
+    reply = run_forked(lambda: mixed(built.parse, sources, alone), 60)
+    ended = signal.Signals(reply.signal).name if reply.signal else reply.error
+    assert not ended, f"three threads parse at the same time, and that ends by {ended}"
+    assert not reply.value, reply.value
 
 
 def padding(records):

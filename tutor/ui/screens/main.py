@@ -80,6 +80,8 @@ class MainScreen(ExerciseActions):
 
     async def _mount_rest(self) -> None:
         """What is not seen at first, a third of the time to the first frame: behind it, when nobody waits."""
+        if all(part.is_attached for part in self._parts()):
+            return
         with self.app.batch_update():
             for place, part in enumerate(self._parts()):
                 if not part.is_attached:

@@ -75,18 +75,18 @@ def keep_books(whole: Subject, clear: Callable[[], None], once: float, seconds: 
     number = max(_FEWEST, min(_MOST, int(_SECONDS / max(once, 1e-7))))
     reply = run_forked(lambda: _keep_warm(whole, clear, number, seconds), 4 * seconds)
     if reply.value:
-        return msgspec.json.decode(reply.value, type=Books)
+        return msgspec.convert(reply.value, Books)
     return _keep(whole, clear, number, seconds)
 
 
-def _keep_warm(whole: Subject, clear: Callable[[], None], number: int, seconds: float) -> str:
-    """As JSON; empty where it can't be told."""
+def _keep_warm(whole: Subject, clear: Callable[[], None], number: int, seconds: float) -> Any:
+    """The fields of the books; None where they can't be told."""
     before = len(os.listdir(_THREADS))
     _call(whole.make()[0])
     gc.collect()
     if len(os.listdir(_THREADS)) > before:
-        return ""
-    return msgspec.json.encode(_keep(whole, clear, number, seconds)).decode()
+        return None
+    return msgspec.to_builtins(_keep(whole, clear, number, seconds))
 
 
 def _keep(whole: Subject, clear: Callable[[], None], number: int, seconds: float) -> Books:
