@@ -187,6 +187,26 @@ def test_an_endless_stream_starts_at_once(built, api):
         raise Defects(Finding("wrong-result", "the first three arrays of an endless stream are not right"))
 
 
+@pytest.mark.finds("error-path", at="hash_stream")
+@pytest.mark.parametrize("before", [0, 4, 6, 8])
+def test_an_error_of_the_source_reaches_the_caller(built, api, rng, before):
+    """A shard that can't be read must not look like the end of the stream: rows would be lost without a word."""
+    known = words(rng, before)
+
+    def tokens():
+        yield from known
+        raise OSError("shard 7 of 12 is truncated")
+
+    got = []
+    try:
+        got.extend(row for part in api.hash_stream(built, tokens(), 1000, 4) for row in part.tolist())
+    except OSError:
+        want = rows_of(known, 1000)[: before - before % 4]
+        assert got[: len(want)] == want, f"the chunks before the error: rows {got}, want {want}"
+        return
+    raise AssertionError(f"tokens raised OSError after {before} tokens: hash_stream ended as if that were all")
+
+
 @pytest.mark.finds("lifetime", at="hash_stream")
 def test_an_array_stays_right_after_the_next(built, api, rng):
     tokens = words(rng, 12)
