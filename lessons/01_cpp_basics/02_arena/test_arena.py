@@ -62,7 +62,7 @@ class Block:
     def overrun(self):
         """What was written before or behind the block; empty when nothing was."""
         if (self.memory[: self.front] != CANARY).any():
-            return "before its begin"
+            return "before its start"
         return "behind its end" if (self.memory[self.front + self.size :] != CANARY).any() else ""
 
 
@@ -484,7 +484,7 @@ def test_an_arena_cannot_be_copied(books, rng):
 
 
 def test_moves_throw_nothing(books):
-    """std::vector<Arena> moves its elements when it grows only if that can't fail half way."""
+    """A growing std::vector<Arena> could not undo a move that throws half way."""
     if not books.built.arena_moves_without_exceptions():
         books.fail("wrong-result", "an Arena's moves are not noexcept", MOVE)
 

@@ -54,7 +54,7 @@ class Arena {
     // No bytes: any pointer.
     void *allocate(std::size_t bytes, std::size_t align) {
         // @gap
-        // The address is rounded up, not its distance from the block's begin: a block begins at any multiple of 16.
+        // The address is rounded up, not its distance from the block's start: a block begins at any multiple of 16.
         std::size_t padding = padding_to(align);
         std::size_t room = static_cast<std::size_t>(end_ - cursor_);
         // Not `cursor_ + padding + bytes > end_`: that sum may wrap round, and padding is part of what must fit.
@@ -129,7 +129,7 @@ class Arena {
   private:
     std::size_t block_bytes_;
     // @gap
-    // Stands at the begin of its block: the list of blocks needs no memory of its own, so growing it can't fail.
+    // Stands at the start of its block: the list of blocks needs no memory of its own, so growing it can't fail.
     struct Block {
         Block *next;
         std::size_t bytes;  // as taken, with this header

@@ -1,4 +1,4 @@
-/* u8norm: normalise an image (height, width, channel) of bytes into (channel, height, width) of floats, in place. */
+/* u8norm: normalise an image (height, width, channel) of bytes into given floats (channel, height, width). */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>

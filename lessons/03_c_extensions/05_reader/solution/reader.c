@@ -13,7 +13,7 @@ typedef struct {
     Py_ssize_t at;       /* where the next record begins */
 } Reader;
 
-/* Give back everything this reader holds, and be empty then. Called by the collector, init and dealloc, also twice. */
+/* Give back everything this reader holds, and be empty then. Called by the collector and by dealloc, also twice. */
 static int
 reader_clear(Reader *self)
 {
@@ -31,7 +31,7 @@ static int
 reader_traverse(Reader *self, visitproc visit, void *arg)
 {
     // @gap
-    Py_VISIT(Py_TYPE(self)); /* since Python 3.9 an instance of a heap type owns a reference to it */
+    Py_VISIT(Py_TYPE(self)); /* each instance of a heap type owns a reference to it; visited since Python 3.9 */
     Py_VISIT(self->shard.obj);
     Py_VISIT(self->transform);
     return 0;
@@ -75,10 +75,11 @@ reader_init(Reader *self, PyObject *args, PyObject *keywords)
     if (PyObject_GetBuffer(source, &shard, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    reader_clear(self); /* what an earlier call has left */
+    Py_buffer old = self->shard; /* dropped last: a __del__ may look at this reader, or call its __init__ */
     self->shard = shard;
-    self->transform = transform == Py_None ? NULL : Py_NewRef(transform);
     self->at = 0;
+    Py_XSETREF(self->transform, transform == Py_None ? NULL : Py_NewRef(transform));
+    PyBuffer_Release(&old);
     return 0;
     //| /* TODO: pin the shard, take a reference to transform; mind what an earlier call has left in self. */
     //| (void)self;

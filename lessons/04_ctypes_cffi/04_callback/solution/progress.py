@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import os
+import threading
 import weakref
 
 import numpy as np
@@ -164,7 +165,8 @@ class Sweep:
 # @gap
 def free(handle, *kept) -> None:
     """Free a sweep. `kept` is what the library uses until then."""
-    lib.sgd_free(handle)
+    if lib.sgd_free(handle) != 0:  # the last reference went in an on_block, which can't wait for itself
+        threading.Thread(target=free, args=(handle, *kept)).start()
 # @end
 
 
