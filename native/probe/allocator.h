@@ -20,6 +20,7 @@ typedef struct {
     uint8_t domain;
     uint8_t live;
     uint8_t direct; /* asked for by the target itself (PyMem_Malloc), not by an object that it made */
+    uint8_t fenced; /* see fence.h */
 } Block;
 
 /* Hooks the object and memory domains. Frees are followed from now on, allocations while tracking. */
@@ -33,6 +34,9 @@ void allocator_call(uint32_t number);
 void allocator_expect_direct(void);
 /* An object was given to a function of the API. */
 void allocator_touch(void *object, int call, Site site);
+
+/* Looks for overruns of the blocks that are still there. */
+void allocator_inspect(void);
 
 /* What is known of a block; NULL when it is not known. */
 const Block *allocator_find(const void *block);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "left.h"
 #include "objects.h"
 #include "table.h"
 
@@ -30,9 +31,14 @@ static int count_visible(PyObject *object, void *unused) {
     return 0;
 }
 
+static void count_of_left(PyObject *object) {
+    if (!table_find(&places, object)) traverse(object, count_visible);
+}
+
 static void recount(void) {
     for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].visible = 0;
     for (Py_ssize_t i = 0; i < n_watched; i++) traverse(watched[i].object, count_visible);
+    left_each(count_of_left);
 }
 
 static Py_ssize_t outside(const Watched *w) {
@@ -41,6 +47,7 @@ static Py_ssize_t outside(const Watched *w) {
 
 int ballast_watch(PyObject *objects) {
     n_watched = 0;
+    left_clear();
     table_clear(&places);
     memset(watched, 0, sizeof(Watched) * (size_t)Py_MIN(PyList_GET_SIZE(objects), MAX_WATCHED));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objects) && n_watched < MAX_WATCHED; i++) {
@@ -61,6 +68,7 @@ int ballast_watch(PyObject *objects) {
 typedef struct {
     PyObject *object;
     Py_ssize_t before; /* references from nowhere visible, when it was first seen */
+    Py_ssize_t left;   /* references of what was let go and the collector does not track */
     int row;
 } Gainer;
 
@@ -70,7 +78,7 @@ static int n_gainers, explaining;
 static void note_gainer(PyObject *object, int row, Py_ssize_t before) {
     for (int i = 0; i < n_gainers; i++)
         if (gainers[i].object == object) return;
-    if (n_gainers < MAX_GAINERS) gainers[n_gainers++] = (Gainer){Py_NewRef(object), before, row};
+    if (n_gainers < MAX_GAINERS) gainers[n_gainers++] = (Gainer){Py_NewRef(object), before, 0, row};
 }
 
 /* Objects that are there from the first round on may have holders that the collector does not see. */
@@ -106,6 +114,7 @@ int ballast_open(PyObject *objects, int number, int explain) {
     if (number == 0) {
         memset(watched, 0, sizeof watched);
         n_watched = n;
+        left_clear();
         explaining = explain;
         if (explain && note_lasting(objects) != 0) return -1;
     }
@@ -125,18 +134,59 @@ int ballast_open(PyObject *objects, int number, int explain) {
     return 0;
 }
 
+static void count_inside(PyObject *object) {
+    traverse(object, count_visible);
+}
+
+/* What was let go takes with it whatever only it holds. Before the extra references are given back. */
+static void find_left(void) {
+    int more = 0;
+    for (Py_ssize_t i = 0; i < n_watched; i++)
+        if (watched[i].gained < watched[i].earlier) more |= left_add(watched[i].object);
+    while (more) {
+        more = 0;
+        for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].visible = 0;
+        left_each(count_inside);
+        for (Py_ssize_t i = 0; i < n_watched; i++) {
+            const Watched *w = &watched[i];
+            const Py_ssize_t real = Py_REFCNT(w->object) - BALLAST * (1 + w->extra);
+            if (w->visible && w->visible >= real && !objects_immortal(w->object)) more |= left_add(w->object);
+        }
+    }
+}
+
 void ballast_close(void) {
+    find_left();
     for (Py_ssize_t i = 0; i < n_watched; i++) {
         Watched *w = &watched[i];
         if (objects_immortal(w->object)) continue;
         Py_ssize_t gained = w->gained - w->earlier;
         if (gained > 0 && explaining) note_gainer(w->object, (int)i, 0);
         /* What others still count on must not be freed, and an extra reference does no harm in a process that ends. */
-        if (gained < 0)
+        if (gained < 0 || left_has(w->object))
             w->extra++;
         else
             Py_SET_REFCNT(w->object, Py_REFCNT(w->object) - BALLAST);
     }
+    table_clear(&places);
+}
+
+static int visit_gainer(PyObject *object, void *unused) {
+    int32_t *index = table_find(&places, object);
+    (void)unused;
+    if (index) gainers[*index].left++;
+    return 0;
+}
+
+/* The collector does not see what it does not track. */
+static void count_unseen(PyObject *object) {
+    if (!PyObject_GC_IsTracked(object)) traverse(object, visit_gainer);
+}
+
+static void count_left(void) {
+    table_clear(&places);
+    for (int i = 0; i < n_gainers; i++) table_put(&places, gainers[i].object, i);
+    left_each(count_unseen);
     table_clear(&places);
 }
 
@@ -146,8 +196,9 @@ int ballast_explain(void) {
     for (int i = 0; i < n_gainers; i++) objects[i] = gainers[i].object;
     if (heap_count(objects, n_gainers, visible) != 0) return -1;
     for (Py_ssize_t i = 0; i < n_watched; i++) watched[i].kept = 0;
+    count_left();
     for (int i = 0; i < n_gainers; i++) {
-        Py_ssize_t kept = Py_REFCNT(objects[i]) - 1 - visible[i] - gainers[i].before;
+        Py_ssize_t kept = Py_REFCNT(objects[i]) - 1 - visible[i] - gainers[i].before - gainers[i].left;
         if (kept > 0 && kept < BALLAST / 2) watched[gainers[i].row].kept += kept;
     }
     return 0;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fence.h"
 #include "table.h"
 
 #define MAX_ROWS (1 << 16)
@@ -40,8 +41,15 @@ static void strike(void *block) {
     *index = -1;
 }
 
-static void *took(void *block, size_t bytes, void *back) {
+/* What is asked for in place of n items of `size` bytes: room for a fence too, or 0 when there is to be none. */
+static size_t room_for(size_t n, size_t size) {
+    return keeping ? fence_room(n, size, LONG_FENCE) : 0;
+}
+
+/* usable: what malloc says of the block's size, 0 where it can't be asked. */
+static void *took(void *block, size_t bytes, size_t room, size_t usable, void *back) {
     if (!keeping || !block) return block;
+    if (room) fence_put(block, bytes, LONG_FENCE);
     Site site = frames_at((uintptr_t)back - 1);
     Site module = unwound < MAX_UNWOUND ? frames_module(site) : site;
     if (module != site) {
@@ -52,56 +60,91 @@ static void *took(void *block, size_t bytes, void *back) {
     strike(block); /* it was given back where nobody looked, or malloc would not hand it out again */
     if (n_rows < MAX_ROWS || n_spare) {
         int32_t at = n_spare ? spare[--n_spare] : (int32_t)n_rows++;
-        rows[at] = (LedgerRow){block, bytes, site, current};
+        rows[at] = (LedgerRow){block, bytes, site, current, usable, room > 0};
         if (table_put(&places, block, at) != 0) rows[at].block = NULL;
     }
     unlock();
     return block;
 }
 
+/* A block that goes. One that was freed where nobody looked may be another one by now, at the same address: then its
+ * size is another, or the far end of the fence is gone. */
+static void inspect(const LedgerRow *row) {
+    if (!row->fenced || (row->usable && malloc_usable_size(row->block) != row->usable)) return;
+    size_t past = fence_past_surely(row->block, row->bytes, LONG_FENCE);
+    if (past) fence_note((Overrun){.bytes = row->bytes, .past = past, .taken = row->site});
+}
+
 static void gave(void *block) {
     if (!keeping || !block) return;
     lock();
+    int32_t *index = table_find(&places, block);
+    if (index && *index >= 0) inspect(&rows[*index]);
     strike(block);
     unlock();
 }
 
 #define BACK __builtin_return_address(0)
+#define USABLE(block) (room ? malloc_usable_size(block) : 0)
 
 static void *my_malloc(size_t n) {
-    return took(malloc(n), n, BACK);
-}
-static void *my_calloc(size_t n, size_t size) {
-    return took(calloc(n, size), n * size, BACK);
-}
-static void *my_aligned_alloc(size_t to, size_t n) {
-    return took(aligned_alloc(to, n), n, BACK);
-}
-static char *my_strdup(const char *text) {
-    return took(strdup(text), strlen(text) + 1, BACK);
-}
-static void *my_raw_malloc(size_t n) {
-    return took(PyMem_RawMalloc(n), n, BACK);
-}
-static void *my_raw_calloc(size_t n, size_t size) {
-    return took(PyMem_RawCalloc(n, size), n * size, BACK);
+    size_t room = room_for(n, 1);
+    void *block = malloc(room ? room : n);
+    return took(block, n, room, USABLE(block), BACK);
 }
 
+static void *my_calloc(size_t n, size_t size) {
+    size_t room = room_for(n, size);
+    void *block = room ? calloc(1, room) : calloc(n, size);
+    return took(block, n * size, room, USABLE(block), BACK);
+}
+
+static void *my_aligned_alloc(size_t to, size_t n) {
+    size_t room = room_for(n, 1);
+    void *block = aligned_alloc(to, room ? room : n);
+    return took(block, n, room, USABLE(block), BACK);
+}
+
+static char *my_strdup(const char *text) {
+    size_t n = strlen(text) + 1, room = room_for(n, 1);
+    char *block = malloc(room ? room : n);
+    if (block) memcpy(block, text, n);
+    return took(block, n, room, USABLE(block), BACK);
+}
+
+static void *my_raw_malloc(size_t n) {
+    size_t room = room_for(n, 1);
+    return took(PyMem_RawMalloc(room ? room : n), n, room, 0, BACK);
+}
+
+static void *my_raw_calloc(size_t n, size_t size) {
+    size_t room = room_for(n, size);
+    return took(room ? PyMem_RawCalloc(1, room) : PyMem_RawCalloc(n, size), n * size, room, 0, BACK);
+}
+
+/* A block that could not grow stays as it is, but its fence has been struck from the books. */
 static void *my_realloc(void *block, size_t n) {
     gave(block);
-    void *moved = realloc(block, n);
-    return took(moved ? moved : block, n, BACK), moved;
+    size_t room = n || !block ? room_for(n, 1) : 0; /* realloc(block, 0) frees */
+    void *moved = realloc(block, room ? room : n);
+    if (moved) return took(moved, n, room, USABLE(moved), BACK);
+    if (n) took(block, n, 0, 0, BACK);
+    return NULL;
 }
 
 static void *my_raw_realloc(void *block, size_t n) {
     gave(block);
-    void *moved = PyMem_RawRealloc(block, n);
-    return took(moved ? moved : block, n, BACK), moved;
+    size_t room = room_for(n, 1);
+    void *moved = PyMem_RawRealloc(block, room ? room : n);
+    if (moved) return took(moved, n, room, 0, BACK);
+    took(block, n, 0, 0, BACK);
+    return NULL;
 }
 
 static int my_posix_memalign(void **result, size_t to, size_t n) {
-    int status = posix_memalign(result, to, n);
-    if (status == 0) took(*result, n, BACK);
+    size_t room = room_for(n, 1);
+    int status = posix_memalign(result, to, room ? room : n);
+    if (status == 0) took(*result, n, room, USABLE(*result), BACK);
     return status;
 }
 
@@ -115,6 +158,16 @@ static void my_raw_free(void *block) {
     PyMem_RawFree(block);
 }
 
+/* All that malloc gave may be used, and who asks will use it; the fence may not. */
+static size_t my_usable_size(void *block) {
+    lock();
+    int32_t *index = block ? table_find(&places, block) : NULL;
+    int fenced = index && *index >= 0 && rows[*index].fenced;
+    size_t bytes = fenced ? rows[*index].bytes : 0;
+    unlock();
+    return fenced ? bytes : malloc_usable_size(block);
+}
+
 /* The functions of C++ are called under their mangled names: this is C, and libstdc++ may not be loaded. */
 typedef void *New(size_t);
 typedef void *AlignedNew(size_t, size_t);
@@ -126,13 +179,16 @@ static void (*real_aligned_delete)(void *, size_t);
 static void (*real_sized_aligned_delete)(void *, size_t, size_t);
 
 static void *my_new(size_t n) {
-    return took(real_new(n), n, BACK);
+    size_t room = room_for(n, 1);
+    return took(real_new(room ? room : n), n, room, 0, BACK);
 }
 static void *my_new_array(size_t n) {
-    return took(real_new_array(n), n, BACK);
+    size_t room = room_for(n, 1);
+    return took(real_new_array(room ? room : n), n, room, 0, BACK);
 }
 static void *my_aligned_new(size_t n, size_t to) {
-    return took(real_aligned_new(n, to), n, BACK);
+    size_t room = room_for(n, 1);
+    return took(real_aligned_new(room ? room : n, to), n, room, 0, BACK);
 }
 static void my_delete(void *block) {
     gave(block), real_delete(block);
@@ -164,6 +220,7 @@ static const Wrapper WRAPPERS[] = {
     {"strdup", my_strdup, NULL},
     {"aligned_alloc", my_aligned_alloc, NULL},
     {"posix_memalign", my_posix_memalign, NULL},
+    {"malloc_usable_size", my_usable_size, NULL},
     {"PyMem_RawMalloc", my_raw_malloc, NULL},
     {"PyMem_RawCalloc", my_raw_calloc, NULL},
     {"PyMem_RawRealloc", my_raw_realloc, NULL},

@@ -12,6 +12,8 @@ typedef struct {
     size_t bytes;
     Site site;
     uint32_t call; /* number of the learner's call in which it was taken */
+    size_t usable; /* bytes, by malloc; 0: not asked */
+    int fenced;    /* see fence.h */
 } LedgerRow;
 
 /* What stands in for a function of the malloc family; NULL for other names. `handle` is the target's, to find the

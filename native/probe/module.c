@@ -64,6 +64,7 @@ static PyMethodDef methods[] = {
      "that changed;\n"
      "survivors: (type, bytes, site, last use, its name, call, domain); ledger: (bytes, site, "
      "call);\n"
+     "overruns: (type, bytes, bytes behind the end, site) of blocks that were written past their end;\n"
      "without_gil: (name, times, site); log: (name, site) of calls that can fail; failed: the one "
      "that did."},
     {"exhume", survey_freed, METH_VARARGS,

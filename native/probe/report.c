@@ -4,6 +4,7 @@
 #include "allocator.h"
 #include "ballast.h"
 #include "calls.h"
+#include "fence.h"
 #include "heap.h"
 #include "ledger.h"
 #include "objects.h"
@@ -157,6 +158,19 @@ static PyObject *ledger_list(void) {
     return rows;
 }
 
+static PyObject *overrun_rows(void) {
+    size_t n;
+    const Overrun *overruns = fence_overruns(&n);
+    PyObject *rows = PyList_New(0);
+    for (size_t i = 0; rows && i < n; i++) {
+        const Overrun *o = &overruns[i];
+        PyObject *row =
+            Py_BuildValue("(snnN)", o->type, (Py_ssize_t)o->bytes, (Py_ssize_t)o->past, site_tuple(o->taken));
+        if (append(rows, row) != 0) Py_CLEAR(rows);
+    }
+    return rows;
+}
+
 static PyObject *without_gil_rows(void) {
     PyObject *rows = PyList_New(0);
     for (int i = 0; rows && i < calls_count(); i++) {
@@ -184,13 +198,15 @@ static PyObject *failed_tuple(void) {
 }
 
 PyObject *report_survey(const Survey *survey, Survivors which) {
+    allocator_inspect();
     collect_survivors(which != SURVIVORS_OURS);
     find_roots();
     if (which == SURVIVORS_UNSEEN && count_visible() != 0) return NULL;
-    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls, "raised", survey->raised,
-                         "exception", survey->exception, "grown", survey->grown, "watched", watched_rows(survey->calls),
-                         "survivors", survivor_rows(), "ledger", ledger_list(), "without_gil", without_gil_rows(),
-                         "log", log_rows(), "failed", failed_tuple());
+    return Py_BuildValue("{s:i,s:l,s:s,s:n,s:N,s:N,s:N,s:N,s:N,s:N,s:N}", "calls", survey->calls, "raised",
+                         survey->raised, "exception", survey->exception, "grown", survey->grown, "watched",
+                         watched_rows(survey->calls), "survivors", survivor_rows(), "ledger", ledger_list(),
+                         "without_gil", without_gil_rows(), "log", log_rows(), "failed", failed_tuple(), "overruns",
+                         overrun_rows());
 }
 
 PyObject *report_freed(const char *exception) {

@@ -1,6 +1,9 @@
 /* Functions with one planted defect each, marked with its name; each has a twin, clean_..., without it. */
+#define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <structmember.h>
 #include <time.h>
@@ -136,6 +139,71 @@ static PyObject *clean_malloc_leak(PyObject *self, PyObject *arg) {
     p[999] = PyFloat_AsDouble(arg);
     PyObject *result = PyFloat_FromDouble(p[999]);
     free(p);
+    return result;
+}
+
+/* Room for the text, not for the zero byte at its end. */
+static PyObject *past_a_block(PyObject *self, PyObject *arg) {
+    char *p = malloc(10); /* MARK past_a_block */
+    if (!p) return PyErr_NoMemory();
+    strcpy(p, "0123456789");
+    PyObject *result = PyUnicode_FromString(p);
+    free(p);
+    return result;
+}
+static PyObject *clean_past_a_block(PyObject *self, PyObject *arg) {
+    char *p = malloc(10);
+    if (!p) return PyErr_NoMemory();
+    memcpy(p, "0123456789", 10);
+    p = realloc(p, 11);
+    p[10] = 0;
+    PyObject *result = PyUnicode_FromString(p);
+    free(p);
+    return result;
+}
+
+static PyObject *past_a_pymem_block(PyObject *self, PyObject *arg) {
+    double *p = PyMem_Malloc(8 * sizeof *p); /* MARK past_a_pymem_block */
+    if (!p) return PyErr_NoMemory();
+    for (int i = 0; i <= 8; i++) p[i] = i + 0.5;
+    PyObject *result = PyFloat_FromDouble(p[3]);
+    PyMem_Free(p);
+    return result;
+}
+static PyObject *clean_past_a_pymem_block(PyObject *self, PyObject *arg) {
+    double *p = PyMem_Malloc(8 * sizeof *p);
+    if (!p) return PyErr_NoMemory();
+    p = PyMem_Realloc(p, 9 * sizeof *p);
+    for (int i = 0; i <= 8; i++) p[i] = i + 0.5;
+    PyObject *result = PyFloat_FromDouble(p[3]);
+    PyMem_Free(p);
+    return result;
+}
+
+/* The object keeps room for a zero byte behind its ten. */
+static PyObject *past_an_object(PyObject *self, PyObject *arg) {
+    PyObject *result = PyBytes_FromStringAndSize(NULL, 10); /* MARK past_an_object */
+    if (result) memset(PyBytes_AS_STRING(result), 'x', 16);
+    return result;
+}
+static PyObject *clean_past_an_object(PyObject *self, PyObject *arg) {
+    PyObject *result = PyBytes_FromStringAndSize(NULL, 16);
+    if (result) memset(PyBytes_AS_STRING(result), 'x', 16);
+    return result;
+}
+
+/* strdup and the C library's own free, and a block that may use all that malloc gave. */
+static PyObject *clean_borrowed_allocators(PyObject *self, PyObject *arg) {
+    char *line = strdup("a"), *other = malloc(20);
+    size_t room = 2;
+    FILE *file = line && other ? fmemopen("one line that is much longer than it was\n", 41, "r") : NULL;
+    if (!file) return PyErr_NoMemory();
+    if (getline(&line, &room, file) < 0) line[0] = 0; /* it frees and takes line anew, out of our sight */
+    memset(other, 'x', malloc_usable_size(other));
+    fclose(file);
+    free(other);
+    PyObject *result = PyUnicode_FromString(line);
+    free(line);
     return result;
 }
 
@@ -404,7 +472,8 @@ BOX(NoUntrack, Py_TPFLAGS_HAVE_GC, GC(visit_all, clear_item), {Py_tp_dealloc, de
 static PyMethodDef methods[] = {
     BOTH(append_leak), BOTH(new_leak), BOTH(text_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
     BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
-    BOTH(pymem_leak), BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
+    BOTH(pymem_leak), BOTH(past_a_block), BOTH(past_a_pymem_block), BOTH(past_an_object),
+    {"clean_borrowed_allocators", clean_borrowed_allocators, METH_O, NULL}, BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),
     BOTH(error_path_leak),
     {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {"made_once_leak", made_once_leak, METH_O, NULL}, BOTH(writes_bytes), {NULL, NULL, 0, NULL},

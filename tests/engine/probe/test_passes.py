@@ -42,6 +42,9 @@ CASES: dict[str, tuple[str, str, float | None, Any]] = {
     "malloc_leak": ("memory-leak", "", 8000, lambda: 2.5),
     "small_leak": ("memory-leak", "", 24, Mortal),
     "pymem_leak": ("memory-leak", "", 300, Mortal),
+    "past_a_block": ("out-of-bounds", "", None, Mortal),
+    "past_a_pymem_block": ("out-of-bounds", "", None, Mortal),
+    "past_an_object": ("out-of-bounds", "bytes", None, Mortal),
     "buffer_kept": ("buffer-not-released", "_probe.GuardBuffer", 1, guarded),
     "past_the_end": ("crash", "", None, guarded),
     "gil_missing": ("gil-missing", "", None, Mortal),
@@ -75,7 +78,7 @@ def test_a_defect_is_named(look: Any, marked: Callable[[str], int], name: str) -
         assert finding.line == marked(name), finding
 
 
-@pytest.mark.parametrize("name", [*CASES, "lazy_cache"])
+@pytest.mark.parametrize("name", [*CASES, "lazy_cache", "borrowed_allocators"])
 def test_the_clean_twin_is_silent(look: Any, name: str) -> None:
     make = CASES[name][3] if name in CASES else Mortal
     assert look(f"clean_{name}", make) == ()

@@ -25,6 +25,9 @@ CASES: dict[str, tuple[str, str, float | None, str]] = {
     "malloc_leak": ("memory-leak", "", 8000, "2.5"),
     "small_leak": ("memory-leak", "", 24, "C()"),
     "pymem_leak": ("memory-leak", "", 300, "C()"),
+    "past_a_block": ("out-of-bounds", "", None, "C()"),
+    "past_a_pymem_block": ("out-of-bounds", "", None, "C()"),
+    "past_an_object": ("out-of-bounds", "bytes", None, "C()"),
     "buffer_kept": ("buffer-not-released", "bytearray", 1, "bytearray(8)"),
     "past_the_end": ("out-of-bounds", "", None, "__import__('array').array('d', [1.5] * 5)"),
     "gil_missing": ("gil-missing", "", None, "C()"),
@@ -274,6 +277,24 @@ def test_others_peoples_right_code_is_silent(asker: Asker, module: str, statemen
         assert "calls no extension module" in diagnosis.problem.message, diagnosis.problem
         pytest.skip(f"{module} has none on this Python")
     assert diagnosis.findings == ()
+
+
+KEEPER = """
+import zlib
+class Keeper:
+    def save(self, data, **options):
+        self.last = options
+        return zlib.crc32(data)
+keeper = Keeper()
+keeper.save(b"", other=1)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_call_let_go_takes_its_own_with_it(asker: Asker) -> None:
+    """Each call drops the options of the call before, which the probe keeps alive: the text in them is no leak."""
+    diagnosis = asker("keeper.save(b'data', form='BC3', more=['DXT', [1.5]])", setup=KEEPER)
+    assert (diagnosis.problem, diagnosis.findings) == (None, ())
 
 
 @pytest.mark.slow

@@ -17,7 +17,15 @@ from tutor.worker.probe import library
 from tutor.worker.probe.forked import Reply, run_forked
 from tutor.worker.probe.seen import Survey, read_exhumed, read_survey
 from tutor.worker.probe.sites import Site, find_places
-from tutor.worker.probe.suspects import BOOKS_FROM, Subject, Suspect, suspect_contract, suspect_freed, suspect_leaks
+from tutor.worker.probe.suspects import (
+    BOOKS_FROM,
+    Subject,
+    Suspect,
+    suspect_contract,
+    suspect_freed,
+    suspect_leaks,
+    suspect_overruns,
+)
 
 # Calls of a survey: the series of an object has room for so many; books of malloc are judged from so many on.
 MOST_CALLS = 64
@@ -97,7 +105,7 @@ def diagnose(probed: Probed, calls: int = 6) -> Diagnosis:
     seen, subjects = read_survey(reply.value[0]), probed.subjects()
     leaks = _confirmed(reply, subjects)
     contract = [] if freed else suspect_contract(seen.exception)
-    findings = place_suspects(probed, [*freed, *leaks, *contract])
+    findings = place_suspects(probed, [*freed, *suspect_overruns(seen), *leaks, *contract])
     return Diagnosis(findings, _rows(seen, subjects, leaks, findings))
 
 

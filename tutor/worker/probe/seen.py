@@ -51,6 +51,15 @@ class LedgerRow(msgspec.Struct, frozen=True, array_like=True):
     call: int
 
 
+class OverrunRow(msgspec.Struct, frozen=True, array_like=True):
+    """A block of `bytes` bytes that was written past its end, by at least `past` bytes; `type` as in SurvivorRow."""
+
+    type: str
+    bytes: int
+    past: int
+    site: Site
+
+
 class WithoutGil(msgspec.Struct, frozen=True, array_like=True):
     """A function of the API that was called without the GIL."""
 
@@ -79,6 +88,7 @@ class Survey(msgspec.Struct, frozen=True):
     without_gil: list[WithoutGil]
     log: list[FailPoint]
     failed: FailPoint | None
+    overruns: list[OverrunRow]
 
 
 class FreedUse(msgspec.Struct, frozen=True, array_like=True):

@@ -68,6 +68,17 @@ def suspect_contract(exception: str) -> list[Suspect]:
     return [Suspect("exception-contract", said)] if said else []
 
 
+def suspect_overruns(seen: Survey) -> list[Suspect]:
+    """Blocks that were written past their end: each is a proof by itself. Known is where the block was taken."""
+    found = []
+    for row in seen.overruns:
+        what = f"{_article(row.type)} object" if row.type else f"a block of {row.bytes:,} bytes"
+        text = f"writes {row.past} byte{'s' * (row.past != 1)} past the end of {what} made here"
+        sites = (row.site,) if row.site != NOWHERE else ()
+        found.append(Suspect("out-of-bounds", text, row.type, sites=sites))
+    return found
+
+
 def suspect_leaks(seen: Survey, subjects: Sequence[Subject]) -> list[Suspect]:
     """References, blocks, memory and buffers that every call gains or loses. A lazy first allocation is none."""
     found = _survivors(seen) + _ledger(seen)

@@ -15,7 +15,7 @@ from tutor.worker.probe import library
 from tutor.worker.probe.forked import LEFT, Reply, run_forked
 from tutor.worker.probe.seen import Survey, read_exhumed, read_intervals, read_survey
 from tutor.worker.probe.suspects import Subject as Watched
-from tutor.worker.probe.suspects import Suspect, suspect_contract, suspect_freed, suspect_leaks
+from tutor.worker.probe.suspects import Suspect, suspect_contract, suspect_freed, suspect_leaks, suspect_overruns
 from tutor.worker.statement.books import Books
 from tutor.worker.statement.naming import Names, blamed
 from tutor.worker.statement.source import Subject
@@ -66,7 +66,8 @@ class Looker:
             return self._death(reply, subject)
         seen = read_survey(reply.value)
         watched = _watched(subject)
-        suspects = self._confirmed(subject, seen, watched, -1) + suspect_contract(seen.exception)
+        suspects = [*suspect_overruns(seen), *self._confirmed(subject, seen, watched, -1)]
+        suspects += suspect_contract(seen.exception)
         return [self.found(suspect, subject) for suspect in suspects], ""
 
     def _confirmed(self, subject: Subject, seen: Survey, watched: Sequence[Watched], fail_at: int) -> list[Suspect]:
