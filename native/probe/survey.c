@@ -93,6 +93,7 @@ PyObject *survey_freed(PyObject *module, PyObject *arguments) {
     if (!PyArg_ParseTuple(arguments, "OO!|i", &function, &PyTuple_Type, &args, &calls)) return NULL;
     allocator_install();
     allocator_clear();
+    ledger_keep(1); /* for its fences: memory that is broken breaks the pass */
     calls_begin(-1);
     calls_watch(0);
     zombie_keep(1);
@@ -107,6 +108,7 @@ PyObject *survey_freed(PyObject *module, PyObject *arguments) {
         if (!zombie_use()->found) Py_XDECREF(result);
     }
     zombie_keep(0);
+    ledger_keep(0);
     return report_freed(exception);
 }
 

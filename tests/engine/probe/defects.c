@@ -192,6 +192,16 @@ static PyObject *clean_past_an_object(PyObject *self, PyObject *arg) {
     return result;
 }
 
+/* malloc keeps its books between the two blocks, and aborts when it sees what became of them. */
+static PyObject *past_into_the_next(PyObject *self, PyObject *arg) {
+    char *volatile p = malloc(24), *volatile q = malloc(24); /* MARK past_into_the_next */
+    if (!p || !q) return PyErr_NoMemory();
+    for (volatile int i = 0; i < 48; i++) p[i] = 'x';
+    free(q);
+    free(p);
+    return Py_NewRef(arg);
+}
+
 /* strdup and the C library's own free, and a block that may use all that malloc gave. */
 static PyObject *clean_borrowed_allocators(PyObject *self, PyObject *arg) {
     char *line = strdup("a"), *other = malloc(20);
@@ -473,7 +483,7 @@ static PyMethodDef methods[] = {
     BOTH(append_leak), BOTH(new_leak), BOTH(text_leak), BOTH(argument_leak), BOTH(error_leak), BOTH(over_release),
     BOTH(borrowed_result), BOTH(borrowed_item), BOTH(used_after_free), BOTH(borrow_across_change), BOTH(malloc_leak), BOTH(small_leak),
     BOTH(pymem_leak), BOTH(past_a_block), BOTH(past_a_pymem_block), BOTH(past_an_object),
-    {"clean_borrowed_allocators", clean_borrowed_allocators, METH_O, NULL}, BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
+    {"past_into_the_next", past_into_the_next, METH_O, NULL}, {"clean_borrowed_allocators", clean_borrowed_allocators, METH_O, NULL}, BOTH(buffer_kept), BOTH(past_the_end), BOTH(gil_held), BOTH(gil_ensured), BOTH(gil_missing),
     BOTH(null_without_exception), BOTH(null_with_traceback), BOTH(result_with_exception), BOTH(unchecked),
     BOTH(error_path_leak),
     {"clean_lazy_cache", clean_lazy_cache, METH_O, NULL}, {"made_once_leak", made_once_leak, METH_O, NULL}, BOTH(writes_bytes), {NULL, NULL, 0, NULL},

@@ -279,6 +279,14 @@ def test_others_peoples_right_code_is_silent(asker: Asker, module: str, statemen
     assert diagnosis.findings == ()
 
 
+@pytest.mark.slow
+def test_the_block_behind_a_crash_is_named(asker: Asker, marked: Callable[[str], int]) -> None:
+    found = asker("defects.past_into_the_next(C())").findings
+    assert found[0].finding.code == "out-of-bounds", found
+    assert found[0].place is not None
+    assert found[0].place.line == marked("past_into_the_next")
+
+
 KEEPER = """
 import zlib
 class Keeper:

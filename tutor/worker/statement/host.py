@@ -114,8 +114,8 @@ class Host:
             )
 
     def _cause(self, looker: Looker, whole: Subject) -> list[NativeFinding]:
-        """What a crash comes from: a freed object, or memory past the end of a buffer, which both may strike later."""
-        found = looker.freed(whole)[0]
+        """What may strike later than it is done: a freed object used, memory past the end of a block or a buffer."""
+        found = looker.freed(whole)[0] + looker.overruns(whole)
         for call in source.calls_of(self._request.statement, self._names):
             found += faults.guard_buffers(looker, call)[0]
         return [f for f in found if f.finding.code != "crash"]
@@ -197,9 +197,9 @@ class Host:
 
     @staticmethod
     def _better(looker: Looker, subject: Subject, found: list[NativeFinding]) -> list[NativeFinding]:
-        """An object that is freed too early was often given back once too often: that says more."""
-        counted = [f for f in looker.leaks(subject)[0] if f.finding.code in ("ref-underflow", "borrowed-return")]
-        return counted or found
+        """What says more: what is freed too early was given back too often, and a crash has its cause elsewhere."""
+        causes = ("ref-underflow", "borrowed-return", "out-of-bounds")
+        return [f for f in looker.leaks(subject)[0] if f.finding.code in causes] or found
 
     def _conclude(self, whole: Subject, kept: books.Books) -> None:
         """What the books say of growth that no pass has named."""

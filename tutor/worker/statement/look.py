@@ -70,6 +70,12 @@ class Looker:
         suspects += suspect_contract(seen.exception)
         return [self.found(suspect, subject) for suspect in suspects], ""
 
+    def overruns(self, subject: Subject) -> list[NativeFinding]:
+        """Blocks that a call writes past their end; their fences save what lies behind, and so often the process."""
+        reply = self.survey(subject, 1)
+        suspects = [] if reply.value is None else suspect_overruns(read_survey(reply.value))
+        return [self.found(suspect, subject) for suspect in suspects]
+
     def _confirmed(self, subject: Subject, seen: Survey, watched: Sequence[Watched], fail_at: int) -> list[Suspect]:
         """Suspects that four times as many calls show again, and that no visible holder has taken or let go."""
         first = [s for s in suspect_leaks(seen, watched) if fail_at >= 0 or self._booked(s)]
