@@ -417,6 +417,18 @@ def test_an_order_that_fails_is_no_loan(built, machine):
         assert machine.allocated == 0, f"the {call} failed, the array went, and {machine.allocated} bytes stay"
 
 
+@pytest.mark.finds("error-path", at="static int order(Array")
+def test_an_order_without_a_device_leaves_no_error(built, machine):
+    with contextlib.suppress(RuntimeError):
+        # Memory of 0 bytes: it may be that nobody has asked for the device until now.
+        built.empty((0,), 5).__dlpack__(stream=OTHER)
+    try:
+        built.empty((4,)).affine_(2.0, 1.0)
+    except RuntimeError as error:
+        raise AssertionError(f"after __dlpack__ on device 5 of 2, a launch that worked says: {error}") from None
+    assert machine.current == 0, f"after errors device {machine.current} is current, want 0"
+
+
 # ---- The lender: what its loans say, and how long they live ----
 
 VERSIONS = {(1, 0): NEW, (1, 9): NEW, None: OLD, (0, 8): OLD}

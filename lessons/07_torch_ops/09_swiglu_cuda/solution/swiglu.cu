@@ -8,6 +8,12 @@ constexpr int THREADS = 256;
 constexpr int EACH = 4;  // numbers a thread: their loads are on the way at the same time
 constexpr int64_t PER_BLOCK = THREADS * EACH;
 
+// x[i] as float, 0 past the end.
+template <typename T>
+__device__ float load(const T *x, int64_t i, int64_t count) {
+    return i < count ? static_cast<float>(x[i]) : 0.0f;
+}
+
 // 1 / (1 + e^-x), in float whatever the numbers are stored in.
 __device__ float sigmoid(float x) {
     // @gap
@@ -21,12 +27,16 @@ __global__ void forward_kernel(const T *__restrict__ gate, const T *__restrict__
                                int64_t count) {
     // @gap
     const int64_t first = blockIdx.x * PER_BLOCK + threadIdx.x;
+    float g[EACH], u[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; ++k) {  // all loads first: in one loop with the stores each would wait its turn
+        g[k] = load(gate, first + k * THREADS, count);
+        u[k] = load(up, first + k * THREADS, count);
+    }
 #pragma unroll
     for (int k = 0; k < EACH; ++k) {
         const int64_t i = first + k * THREADS;
-        if (i >= count) return;
-        const float g = static_cast<float>(gate[i]);
-        out[i] = static_cast<T>(g * sigmoid(g) * static_cast<float>(up[i]));
+        if (i < count) out[i] = static_cast<T>(g[k] * sigmoid(g[k]) * u[k]);
     }
     //| // TODO: out = silu(gate) * up, where silu(g) = g * sigmoid(g). The last block has less to do.
     // @end
@@ -38,16 +48,21 @@ __global__ void backward_kernel(const T *__restrict__ grad, const T *__restrict_
                                 T *__restrict__ grad_gate, T *__restrict__ grad_up, int64_t count) {
     // @gap
     const int64_t first = blockIdx.x * PER_BLOCK + threadIdx.x;
+    float d[EACH], g[EACH], u[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; ++k) {
+        d[k] = load(grad, first + k * THREADS, count);
+        g[k] = load(gate, first + k * THREADS, count);
+        u[k] = grad_gate != nullptr ? load(up, first + k * THREADS, count) : 0.0f;
+    }
 #pragma unroll
     for (int k = 0; k < EACH; ++k) {
         const int64_t i = first + k * THREADS;
         if (i >= count) return;
-        const float d = static_cast<float>(grad[i]), g = static_cast<float>(gate[i]), s = sigmoid(g);
+        const float s = sigmoid(g[k]);
         // The same for all threads: no warp takes both ways.
-        if (grad_gate != nullptr) {
-            grad_gate[i] = static_cast<T>(d * static_cast<float>(up[i]) * s * (1.0f + g * (1.0f - s)));
-        }
-        if (grad_up != nullptr) grad_up[i] = static_cast<T>(d * g * s);
+        if (grad_gate != nullptr) grad_gate[i] = static_cast<T>(d[k] * u[k] * s * (1.0f + g[k] * (1.0f - s)));
+        if (grad_up != nullptr) grad_up[i] = static_cast<T>(d[k] * g[k] * s);
     }
     //| // TODO: fill what is not null, both in one pass.
     // @end

@@ -110,6 +110,7 @@ static int order(Array *array, PyObject *stream) {
     const auto theirs = reinterpret_cast<cudaStream_t>(number);  // 1 and 2 are cudaStreamLegacy, cudaStreamPerThread
     if (theirs == (array->stream == nullptr ? cudaStreamLegacy : array->stream)) return 0;
     const OnDevice device(array->dl.device.device_id);
+    if (device.error != cudaSuccess) return cuda_failed("cudaSetDevice", device.error);
     cudaEvent_t event;
     cudaError_t error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
     if (error == cudaSuccess) {
