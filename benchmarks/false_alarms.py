@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import importlib
 import json
@@ -325,6 +326,7 @@ def _growth(setup: str, statement: str) -> bool:
     del known
     blocks, counts = [], []
     for _ in range(3):
+        ctypes.pythonapi.PyType_ClearCache()  # it holds names of types that are gone
         gc.collect()
         counts.append([sys.getrefcount(value) for value in objects])
         blocks.append(sys.getallocatedblocks())

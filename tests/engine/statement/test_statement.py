@@ -251,6 +251,7 @@ def test_what_the_user_did_is_no_finding(asker: Asker, statement: str, setup: st
         ("json", "json.loads(json.dumps([1.5, {'a': [2]}]))"),
         ("decimal", "decimal.Decimal('2.5').sqrt()"),
         ("array", "array.array('d', [1.5, 2.5]).tobytes()"),
+        ("zlib, types", "types.new_class('T', (), {}).mro; zlib.crc32(b'x')"),  # names of new types fill a cache
         ("hashlib", "hashlib.sha256(b'text').hexdigest()"),
         ("sqlite3", "c = sqlite3.connect(':memory:'); c.execute('select 1'); c.close()"),  # it lets go of what it held
         ("asyncio", "loop = asyncio.new_event_loop(); loop.close()"),

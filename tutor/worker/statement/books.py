@@ -113,6 +113,8 @@ def _run(whole: Subject, clear: Callable[[], None], number: int, take: Callable[
         _call(function)
     function.__globals__.clear()
     clear()
+    # One cache for all types holds the names that were looked up last: new types each time fill it.
+    ctypes.pythonapi.PyType_ClearCache()
     for _ in range(3):
         gc.collect()
     blocks = sys.getallocatedblocks()
