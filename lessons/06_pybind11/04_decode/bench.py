@@ -36,10 +36,14 @@ def masks(rng, count=256):
     return (texts,)
 
 
-def many_masks(rng):
-    """Some milliseconds of work: a few masks, again and again."""
-    (texts,) = masks(rng, 64)
-    return (texts * 64,)
+def ragged_masks(rng):
+    """Foliage, hair, fences: runs of one to four pixels. Reading the numbers is the work, not touching new pages."""
+    texts = []
+    for _ in range(32):
+        runs = rng.integers(1, 5, HEIGHT * WIDTH).cumsum()
+        ends = [*runs[runs < HEIGHT * WIDTH].tolist(), HEIGHT * WIDTH]
+        texts.append(encode([end - start for start, end in zip([0, *ends], ends, strict=False)]))
+    return (texts * 32,)
 
 
 def python_decode(texts):
@@ -96,7 +100,7 @@ def same(inputs, got, want):
 CASES = {
     "batch-256": Case(make=masks, prepare=make_decoder, learner=learner, baseline=python_decode, verify=same),
     "two-threads": Case(
-        make=many_masks,
+        make=ragged_masks,
         prepare=make_decoder,
         learner=two_threads,
         baseline=one_thread,

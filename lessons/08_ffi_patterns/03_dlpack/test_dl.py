@@ -7,13 +7,14 @@ import ctypes
 import functools
 import gc
 import os
-import signal
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tutor.worker.probe.forked import run_forked
 
 # what a wrong implementation raises instead
 OTHERS = (ArithmeticError, BufferError, LookupError, RuntimeError, TypeError, ValueError)
@@ -455,14 +456,12 @@ def test_loans_may_end_in_any_thread(built, lender, artifact, version):
 
 def survives(call, *args):
     """Does a forked child get through this call?"""
-    child = os.fork()
-    if child == 0:
-        for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
-            signal.signal(number, signal.SIG_DFL)  # the parent tells what happened
-        with contextlib.suppress(BaseException):
+
+    def scenario():
+        with contextlib.suppress(Exception):
             call(*args)
-        os._exit(0)
-    return not os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+    return run_forked(scenario, 60).signal == 0
 
 
 @pytest.mark.finds("lifetime", at="PyObject *lend(")
