@@ -36,7 +36,7 @@ def like(name: str, argument: str, toolchains: str, **more: object) -> dict[str,
     return {toolchain: both(name, argument, **more) for toolchain in toolchains.split()}
 
 
-OBJECT, ITEMS, DOUBLES, ROUNDS = "C()", "[C(), C()]", "array.array('d', [1.5] * 5)", "6e6"
+OBJECT, ITEMS, DOUBLES, ROUNDS = "C()", "[C(), C()]", "array.array('d', [1.5] * 5)", "2e7"
 TENSOR = "m.torch.full((5,), 1.5, dtype=m.torch.float64)"
 CAUGHT = "try: m.{}(C())\nexcept ValueError: pass"
 

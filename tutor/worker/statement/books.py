@@ -21,7 +21,8 @@ from tutor.worker.probe.forked import Reply, run_forked
 from tutor.worker.statement.source import Subject
 
 _SECONDS = 0.05  # of the smallest run
-_FEWEST, _MOST = 12, 250
+_FEWEST, _MOST = 6, 250
+_TOO_FEW = 12  # to tell what is kept; references are exact, however few the runs were
 _TIMED = 8
 _LEAST_BYTES, _LEAST_TOTAL = 7.5, 2048
 _LEAST_BLOCKS = 0.45
@@ -138,7 +139,7 @@ def _compare(counts: tuple[int, int, int], replies: list[Reply], gained: Gained)
     kept = slopes[0][1] if _alike(*slopes[0][:2], _LEAST_BYTES) and slopes[0][2] >= _LEAST_TOTAL else 0.0
     blocks = slopes[1][1] if _alike(*slopes[1][:2], _LEAST_BLOCKS) else 0.0
     uneven = min(slopes[0][:2]) >= _LEAST_BYTES or min(slopes[1][:2]) >= _LEAST_BLOCKS
-    return Books(round(kept, 1), round(blocks, 2), gained, "" if counts[0] > _FEWEST else _TOO_LONG, uneven)
+    return Books(round(kept, 1), round(blocks, 2), gained, "" if counts[0] > _TOO_FEW else _TOO_LONG, uneven)
 
 
 def _alike(first: float, second: float, least: float) -> bool:
