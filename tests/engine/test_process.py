@@ -91,6 +91,28 @@ async def test_low_priority_is_inherited() -> None:
     assert result.output.strip() == "15"
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+async def test_low_priority_is_that_of_the_session() -> None:
+    result = await run_command(command("sh", "-c", "sleep 0.2; cat /proc/self/autogroup"), low=True)
+    assert result.output.strip().endswith("nice 15"), result.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+async def test_a_low_priority_lasts_in_a_new_session() -> None:
+    program = """
+from pathlib import Path
+import os
+from tutor.worker.linux import begin_session
+if os.fork() == 0:
+    begin_session()
+    print(Path("/proc/self/autogroup").read_text())
+else:
+    os.wait()
+"""
+    result = await run_command(command("nice", "-n", "10", sys.executable, "-c", program))
+    assert result.output.strip().endswith("nice 10"), result.output
+
+
 async def test_a_stopped_tree_continues() -> None:
     trees = []
     task = asyncio.create_task(run_command(command("sh", "-c", "sleep 0.2; echo on"), on_start=trees.append))

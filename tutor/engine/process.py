@@ -23,6 +23,7 @@ from tutor.toolchains.base import Command
 OUTPUT_CAP = 1 << 20
 CUT = "\n[output cut here: more than 1 MiB]\n"
 MARK = "MLTUTOR_TREE"
+LOW = 15  # niceness of what nobody waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ async def run_command(
 ) -> CommandResult:
     """Run one command to its end. Cancelling kills its whole tree before CancelledError goes on.
 
-    low: idle I/O class and nice 15. on_start: receives the tree, so that the caller can stop and continue it.
+    low: idle I/O class and nice LOW. on_start: receives the tree, so that the caller can stop and continue it.
     Raises EnvironmentMissing when the program is not there, WorkspaceError when the machine can't start processes.
     """
     started = time.perf_counter()
@@ -210,11 +211,13 @@ def environment(extra: Mapping[str, str], mark: str) -> dict[str, str]:
 
 
 def lower(pid: int) -> None:
-    """Give a process and what it will start the lowest claim on processor and disk."""
+    """Give a process that leads a session, and what it will start, the lowest claim on processor and disk."""
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
-        process.nice(15)
+        process.nice(LOW)
         process.ionice(psutil.IOPRIO_CLASS_IDLE)
+        # Where the kernel weighs sessions against each other (autogroup) niceness counts only inside one.
+        Path(f"/proc/{pid}/autogroup").write_text(str(LOW), encoding="ascii")
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from tutor.worker.limits import TICK, apply_limits, grown_bytes
 from tutor.worker.linux import (
     ProcessRow,
     all_processes,
+    begin_session,
     children_of,
     command_line,
     descendants,
@@ -125,7 +126,7 @@ class Watch:
     ) -> None:
         leave = os._exit
         try:
-            os.setsid()
+            begin_session()
             die_with_parent(parent)
             self._forget_siblings()
             _point_standard_streams(output)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -28,6 +29,24 @@ def die_with_parent(parent: int) -> None:
 def adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent ends, also after setsid."""
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def begin_session() -> None:
+    """`setsid`, in which a low priority stays one."""
+    os.setsid()
+    keep_niceness()
+
+
+def keep_niceness() -> None:
+    """Give the tasks of this session, as a group, the niceness of this process.
+
+    Where the kernel weighs the sessions first (autogroup, see sched(7)) a nice process that is alone in its own gets as
+    much of a processor as anybody.
+    """
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    if nice > 0:
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class Zygote:
     def _become_supervisor(self, request: _Work, parent: int, writer: int) -> None:
         code = 1
         try:
-            os.setsid()
+            linux.begin_session()
             linux.die_with_parent(parent)
             linux.adopt_orphans()
             for fd in [self._requests, self._replies, *(f for r in self._runs.values() for f in (r.pidfd, r.reader))]:
@@ -262,6 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
     requests, replies = take_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     linux.adopt_orphans()
+    linux.keep_niceness()
     from tutor.worker import warm
 
     with warm.prepare_environment(flavour):
