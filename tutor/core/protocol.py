@@ -43,7 +43,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
-    """Run the checks `test_*.py` of `folder` against an artifact, one forked child a check, `jobs` at a time."""
+    """Run the checks `test_*.py` of `folder` against an artifact, one forked child a check, `jobs` at a time.
+
+    first: begin with the checks whose `finds` marker names this code; the order has no other meaning.
+    """
 
     run_id: int
     exercise: str
@@ -51,6 +54,7 @@ class Check(msgspec.Struct, frozen=True, tag="check"):
     artifact: Artifact
     limits: Limits = Limits()
     only: tuple[str, ...] = ()
+    first: str = ""
     jobs: int = 2
     seed: int | None = None
 

@@ -33,7 +33,7 @@ WITHOUT_GPU = "Run it where there is an NVIDIA GPU, or through --launcher."
 class Job:
     """One run to do. `saved_at` is time.time() of what caused it; `jobs` checks run side by side.
 
-    enough: a failed check after which no other need run.
+    enough: a failed check after which no other need run; those that stand for the finding `first` begin.
     """
 
     run_id: int
@@ -48,6 +48,7 @@ class Job:
     jobs: int = 2
     seed: int | None = None
     enough: Callable[[CheckResult], bool] | None = None
+    first: str = ""
 
 
 class Pipeline:
@@ -169,6 +170,7 @@ class _Run:
             p.Limits(self.exercise.time_limit, self.exercise.memory_limit_mb << 20),
             jobs=min(self.job.jobs, GPU_JOBS) if self.exercise.toolchain == "cuda" else self.job.jobs,
             seed=self.job.seed,
+            first=self.job.first,
         )
         async with aclosing(self.zygote.request(message)) as replies:
             async for reply in replies:

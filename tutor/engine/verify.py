@@ -158,7 +158,11 @@ class _Prover:
         line = sources.fault_line(exercise, fault)
         # The check that names a fault proves it; a dozen others that it makes fail or hang would cost half the time.
         verdict = await self._run(
-            exercise, sources.faulted_files(exercise, fault), slow, lambda result: names(fault, line, result.findings)
+            exercise,
+            sources.faulted_files(exercise, fault),
+            slow,
+            lambda result: names(fault, line, result.findings),
+            fault.code,
         )
         return _row(verdict, lambda: fault_problem(fault, line, verdict))
 
@@ -185,6 +189,7 @@ class _Prover:
         files: dict[str, bytes],
         bench: bool,
         enough: Callable[[CheckResult], bool] | None = None,
+        first: str = "",
     ) -> Verdict:
         job = Job(
             next(self._ids),
@@ -195,6 +200,7 @@ class _Prover:
             bench=bench and self._bench,
             jobs=self._check_jobs,
             enough=enough,
+            first=first,
         )
         return await self._workbench.pipeline.run(job)
 

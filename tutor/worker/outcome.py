@@ -106,8 +106,7 @@ def _skip_is_ours(item: pytest.Item, phase: Phase) -> bool:
 
 
 def _findings(item: pytest.Item, phase: Phase, error: BaseException, artifact: Artifact) -> tuple[Finding, ...]:
-    marker = item.get_closest_marker("finds")
-    code = str(marker.args[0]) if marker and marker.args else "wrong-result"
+    code = found_code(item)
     place = marked_place(item, artifact)
     raised_at = _learner_frame(phase, artifact)
     if isinstance(error, Defects):
@@ -135,6 +134,12 @@ def _placed(finding: Finding, place: Place | None) -> Finding:
     if finding.line is not None or place is None or (finding.file and finding.file != place.file):
         return finding
     return finding.at(place.file, place.line)
+
+
+def found_code(item: pytest.Item) -> str:
+    """What a failing assert of the check stands for, by its `finds` marker."""
+    marker = item.get_closest_marker("finds")
+    return str(marker.args[0]) if marker and marker.args else "wrong-result"
 
 
 def marked_place(item: pytest.Item, artifact: Artifact) -> Place | None:

@@ -23,7 +23,7 @@ from tutor.worker.child import Child, Watch
 from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_process
 from tutor.worker.deaths import explain_death
 from tutor.worker.integrity import Snapshot, take
-from tutor.worker.outcome import PhaseRecorder, check_id, judge
+from tutor.worker.outcome import PhaseRecorder, check_id, found_code, judge
 from tutor.worker.warm import warm_for
 
 Send = Callable[[protocol.Reply], None]
@@ -97,7 +97,8 @@ class CheckLoop:
         warm_for({item.path for _, item in named})
         modules = {item.module.__name__: item.module for _, item in named if hasattr(item, "module")}
         snapshot = take(tuple(modules.values()))
-        waiting = list(reversed(named))
+        # The last is taken first.
+        waiting = sorted(reversed(named), key=lambda pair: found_code(pair[1]) == self.request.first)
         while waiting or self._watch.children:
             while waiting and len(self._watch.children) < max(1, self.request.jobs):
                 name, item = waiting.pop()
