@@ -10,26 +10,27 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 from rich.console import RenderableType
 from rich.control import Control
 from textual import events
 from textual._compositor import CompositorUpdate
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tutor.core import events as e
 from tutor.core.errors import TutorError
-from tutor.core.exercise import Course, Exercise
+from tutor.core.exercise import ALL_THE_SAME, Course, Exercise
 from tutor.core.state import State
 from tutor.ui import terminal
 from tutor.ui.framework import speak_ascii, wear
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
+from tutor.ui.notices import TellingApp
 from tutor.ui.pace import Pace
 from tutor.ui.painted import Painted, Sequences, can_be_sparse
 from tutor.ui.palette import commands
@@ -37,7 +38,7 @@ from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
 from tutor.ui.screens.sheet import Sheet
 from tutor.ui.theme import MLTUTOR
-from tutor.ui.typeset import clean
+from tutor.ui.typeset import homely
 from tutor.ui.view import View, followed
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _PATIENCE = 3.0
 _STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
 
 
-class TutorApp(App[int], inherit_bindings=False):
+class TutorApp(TellingApp, inherit_bindings=False):
     """One session, one main screen. Events are gathered and shown once a tick."""
 
     TITLE = "mltutor"
@@ -74,8 +75,7 @@ class TutorApp(App[int], inherit_bindings=False):
         glyphs: Glyphs | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        # Said here already, or NO_COLOR would choose its filter for a theme of RGB colours: black on black.
-        super().__init__(ansi_color=True)
+        super().__init__()
         wear(self, MLTUTOR)
         self.animation_level = terminal.animation_level()
         self.material, self.edit_command = material, edit_command
@@ -177,12 +177,6 @@ class TutorApp(App[int], inherit_bindings=False):
         """Hand an intent to the session; a TutorError becomes a notice."""
         self._link.send(intent)
 
-    def tell(self, text: str, remedy: str = "", level: Literal["info", "warning", "error"] = "info") -> None:
-        """Show a notice; errors and warnings stay longer, `m` lists the session's."""
-        words = clean(text) + (f"\n{clean(remedy)}" if remedy else "")
-        severity: Literal["information", "warning", "error"] = "information" if level == "info" else level
-        self.notify(words, severity=severity, timeout=5 if level == "info" else 15, markup=False)
-
     def _refuse(self, error: TutorError) -> None:
         self.tell(error.message, error.remedy, "error")
 
@@ -226,6 +220,8 @@ class TutorApp(App[int], inherit_bindings=False):
         match event:
             case e.ExerciseOpened(exercise=name):
                 self.run_worker(self._read_task(name), group="task", exclusive=True)
+                if self._view.advice:
+                    self.tell(self._view.advice, ALL_THE_SAME)
             case e.HintShown(level=level):
                 self._show_hint(level)
             case e.FilesReplaced(label=label):
@@ -261,8 +257,9 @@ class TutorApp(App[int], inherit_bindings=False):
     async def _read_sources(self, exercise: Exercise) -> None:
         files = await asyncio.to_thread(self.material.learner, exercise)
         lines = {name: tuple(data.decode("utf-8", "replace").splitlines()) for name, data in files.items()}
-        if self._view.exercise == exercise and lines != self._view.sources:
-            self._view = replace(self._view, sources=lines)
+        paths = tuple(homely(self.material.path(exercise, name)) for name in exercise.files)
+        if self._view.exercise == exercise and (lines, paths) != (self._view.sources, self._view.paths):
+            self._view = replace(self._view, sources=lines, paths=paths)
             self._pace.hurry()
 
 

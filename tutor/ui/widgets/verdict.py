@@ -117,7 +117,11 @@ def _passed(sign: Part, verdict: Verdict, view: View) -> tuple[tuple[Part, ...],
     onward = view.neighbour(1)
     then: tuple[Part, ...] = (("that was the last one: well done. ", ""), ("l", "bold $accent"), (" lists all", ""))
     if onward is not None:
-        then = (("n", "bold $accent"), (f" goes on to {onward.number} {onward.title}", ""))
+        then = (
+            ("n", "bold $accent"),
+            (f" goes on to {onward.number} {onward.title}", ""),
+            (f"  {onward.summary}", "dim"),
+        )
     dot = f" {view.glyphs.dot} "
     return ((sign, ("  " + dot.join(facts), "")), then)
 
