@@ -40,7 +40,9 @@ class TellingApp(App[int], inherit_bindings=False):
             self._put_away([one for one in self._notifications if one.severity == "information"])
         severity: Literal["information", "warning", "error"] = "information" if level == "info" else level
         words = notice.text + (f"\n{notice.remedy}" if notice.remedy else "")
-        self.notify(words, severity=severity, timeout=_STAYS[level], markup=False)
+        # At once, not by a message: one that comes in the same moment must find it.
+        self._notifications.add(Notification(words, severity=severity, timeout=_STAYS[level], markup=False))
+        self._refresh_notifications()
 
     async def on_event(self, event: events.Event) -> None:
         """A key goes on to something else: what has been read does not cover the answer."""
