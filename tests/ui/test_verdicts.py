@@ -136,3 +136,13 @@ async def test_learner_output_of_any_kind_is_harmless(stage):
             await s.press(key)
         assert "\x1b" not in s.text
         assert "[bold] [/] {x}" in s.text
+
+
+async def test_a_line_of_a_file_that_is_not_the_learners_is_not_promised_to_the_editor(stage):
+    async with stage() as s:
+        foreign = replace(fakes.LEAK, file="given/driver.cpp", line=8)
+        started = (*fakes.started(1), e.BuildFinished(1, True, (), "", 0.1))
+        done = replace(fakes.failing()[-1].verdict, findings=(foreign,))
+        await s.play(*started, e.RunFinished(1, done))
+        assert "e opens collate.c" in s.text
+        assert "e opens line" not in s.text

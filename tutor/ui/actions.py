@@ -217,11 +217,7 @@ class ExerciseActions(VersionActions):
         finding = run.verdict.worst if run and run.verdict else None
         if finding is None:
             finding = next((f for f in run.findings if f.line), None) if run else None
-        if finding is not None:
-            for name in exercise.files:
-                if finding.file and (finding.file == name or finding.file.endswith(f"/{name}")):
-                    return name, finding.line
-        return exercise.main_file, None
+        return self.host.view.editable(finding) or (exercise.main_file, None)
 
     async def _start(self, start: Launch) -> None:
         """Run the editor: beside the app, or in its place while the app sleeps and the engine goes on."""

@@ -30,13 +30,13 @@ from tutor.ui.framework import speak_ascii, wear
 from tutor.ui.glyphs import ASCII, Glyphs
 from tutor.ui.link import Link
 from tutor.ui.material import CourseMaterial
-from tutor.ui.notices import TellingApp
 from tutor.ui.pace import Pace
 from tutor.ui.painted import Painted, Sequences, can_be_sparse
 from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
 from tutor.ui.screens.sheet import Sheet
+from tutor.ui.shell import ShellApp
 from tutor.ui.theme import MLTUTOR
 from tutor.ui.typeset import homely
 from tutor.ui.view import View, followed
@@ -50,7 +50,7 @@ _PATIENCE = 3.0
 _STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
 
 
-class TutorApp(TellingApp, inherit_bindings=False):
+class TutorApp(ShellApp, inherit_bindings=False):
     """One session, one main screen. Events are gathered and shown once a tick."""
 
     TITLE = "mltutor"
@@ -62,6 +62,7 @@ class TutorApp(TellingApp, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
         Binding("ctrl+l", "redraw", "redraw", show=False, priority=True),
+        Binding("ctrl+z", "to_shell", "to the shell", show=False, priority=True),
     ]
 
     def __init__(
@@ -124,7 +125,7 @@ class TutorApp(TellingApp, inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave, 128 + number)
-        self.app_resume_signal.subscribe(self, lambda _: self._painted.forget())
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
         self.call_after_refresh(self._begin)
         self.call_after_refresh(gc.enable)  # off since the start of the program
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.exercise import Course, Exercise
+from tutor.core.finding import Finding
 from tutor.core.nudge import Nudge, nudge
 from tutor.core.state import RunState, State
 from tutor.core.verdict import Outcome
@@ -71,6 +72,13 @@ class View(Struct, frozen=True):
         if run is None or reported or not run.active or run.build_ok is False:
             return run
         return self.previous or run
+
+    def editable(self, finding: Finding | None) -> tuple[str, int | None] | None:
+        """File and line of a finding in one of the learner's own files: where an editor opens; None elsewhere."""
+        for name in self.exercise.files if self.exercise and finding else ():
+            if finding and (finding.file == name or finding.file.endswith(f"/{name}")):
+                return name, finding.line
+        return None
 
     @property
     def nudge(self) -> Nudge | None:
