@@ -76,3 +76,16 @@ async def test_the_file_to_edit_is_named_where_it_is_looked_for(stage):
     async with stage() as s:
         await s.press("2")
         assert "your file: ~/capi-refs/collate.c" in s.text
+
+
+async def test_a_machine_that_fails_again_and_again_leaves_the_screen_readable(stage):
+    async with stage() as s:
+        for number in range(5):
+            s.app.tell(f"crate {number} could not be prepared", "Builds work.", "warning")
+        s.app.tell("the disk is full", "free some space", "error")
+        s.app.tell("the disk is full", "free some space", "error")
+        await s.settle()
+        assert "crate 3" not in s.text
+        assert "crate 4" in s.text
+        assert s.text.count("the disk is full") == 1
+        assert [one.text for one in s.app.told].count("the disk is full") == 1

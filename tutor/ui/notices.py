@@ -33,16 +33,26 @@ class TellingApp(App[int], inherit_bindings=False):
         return tuple(self._told)
 
     def tell(self, text: str, remedy: str = "", level: Level = "info") -> None:
-        """Show a notice; errors and warnings stay longer, and `m` lists all. Only the newest that merely informs."""
+        """Show a notice; errors and warnings stay longer, and `m` lists all.
+
+        Shown are the newest that merely informs, and the two newest of the others.
+        """
         notice = Notice(level, clean(text), clean(remedy))
-        self._told = [*self._told[1 - _KEPT :], notice]
-        if level == "info":
-            self._put_away([one for one in self._notifications if one.severity == "information"])
+        if notice not in self._told[-1:]:
+            self._told = [*self._told[1 - _KEPT :], notice]
         severity: Literal["information", "warning", "error"] = "information" if level == "info" else level
         words = notice.text + (f"\n{notice.remedy}" if notice.remedy else "")
+        self._make_room(severity, words)
         # At once, not by a message: one that comes in the same moment must find it.
         self._notifications.add(Notification(words, severity=severity, timeout=_STAYS[level], markup=False))
         self._refresh_notifications()
+
+    def _make_room(self, severity: str, words: str) -> None:
+        """A full disk is told by everything that wants to write: not one notice over the other up to the top."""
+        informs = severity == "information"
+        alike = [one for one in self._notifications if (one.severity == "information") == informs]
+        stays = [] if informs else [one for one in alike if one.message != words][-1:]
+        self._put_away([one for one in alike if one not in stays])
 
     async def on_event(self, event: events.Event) -> None:
         """A key goes on to something else: what has been read does not cover the answer."""
