@@ -75,8 +75,11 @@ def _waiting(view: View, run: RunState | None, width: int) -> Content:
 
 
 def _places(view: View, width: int) -> list[Part]:
-    """Where the files lie, for whoever opens them in an editor of another window."""
-    return [part for path in view.paths for part in paragraph(f"your file: {path}", width, 0, "dim")]
+    """Where the files lie, for whoever opens them in an editor of another window; of a long path the end."""
+    lead, more = "your file: ", view.glyphs.ellipsis
+    room = max(width - len(lead), 8)
+    cut = (path if len(path) <= room else more + path[len(more) - room :] for path in view.paths)
+    return [(lead + path, "dim") for path in cut]
 
 
 def _source(sources: Mapping[str, tuple[str, ...]], finding: Finding) -> str | None:
