@@ -1,6 +1,6 @@
 """Makes the pictures of the README from the running app: a leak in 3.1 found, and the same exercise passed.
 
-    python docs/screenshots.py [FOLDER]
+python docs/screenshots.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tutor.content.sources import faulted_files, solution_files
 from tutor.content.workspace import Workspace
 from tutor.engine.session import Session
 from tutor.store.home import Home
+from tutor.ui import app as ui
 from tutor.ui.app import TutorApp
 from tutor.ui.material import CourseMaterial
 from tutor.ui.ports import SessionLike
@@ -48,6 +49,8 @@ async def picture(target: Path, files: dict[str, bytes], scratch: Path) -> None:
         sessions.append(Session(course, workspace, Home.locate()))
         return sessions[-1]
 
+    # Where the files of somebody who has installed it lie, not the scratch folder of this script.
+    ui.homely = lambda path: f"~/mltutor/{path.relative_to(workspace.root)}"
     app = TutorApp(connect, course, CourseMaterial(workspace.root), start=EXERCISE)
     async with app.run_test(size=SIZE) as pilot:
         started = time.monotonic()

@@ -56,7 +56,7 @@ def test_the_starter_fails_with_findings_on_its_lines(cli: Cli) -> None:
     result = cli("check", "demo-total")
     assert result.code == 1, result.err
     for words in (
-        "demo-total  A sum  1.1, cxx",
+        "demo-total  A sum  1.1, C++",
         "TMP/workspace/demo-total/total.c",
         "build  ok",
         "checks  1 of 2 pass",

@@ -81,7 +81,7 @@ def test_the_same_failure_in_three_versions_is_met_with_an_offer(cli: Cli, watch
 
 
 def test_sigterm_ends_it_cleanly(watch: Watch) -> None:
-    watch.until("exercise demo-double")
+    watch.until("(demo-double)")
     watch.process.send_signal(signal.SIGTERM)
     assert watch.process.wait(60) == 0
 

@@ -57,6 +57,9 @@ def bench(request: p.Bench) -> None:
         met = None if wide else value >= case.target
         result = BenchResult(case.case, case.baseline, value, value / 2, value * 2, case.target, met)
         say(p.Benched(request.run_id, result, False))
+        if behaviour == "wrong-timed":
+            say(p.Done(request.run_id, "failed", "sum 0.0, want 4.0"))
+            return
         say(p.Benched(request.run_id, result, True))
     with Path(request.folder, "budgets").open("a") as file:
         file.write(f"{request.budget_seconds} {request.against_name}\n")

@@ -106,3 +106,15 @@ async def test_a_run_without_its_benchmark_keeps_nothing(
         assert session.workspace.versions(exercise) == ()
         assert (await session.run_once(exercise)).passed
         assert session.workspace.last_pass(exercise).files == sources.starter_files(exercise)
+
+
+async def test_a_wrong_answer_has_no_speed(course: Course, exercise: Exercise, tmp_path: Path, home: Home) -> None:
+    async with opened(course, tmp_path, home, behaviour="wrong-timed") as (session, followed):
+        await session.handle(e.Open("capi-add"))
+        await session.handle(e.Compare("starter"))
+        await followed.until(lambda: session.state.compared and session.state.compared.done)
+        compared = session.state.compared
+        assert compared is not None
+        assert compared.bench == ()
+        assert compared.message == "no time counts while one side is wrong: sum 0.0, want 4.0"
+        assert any(event.bench for event in followed.of(e.Compared)), "it was measured before that was noticed"

@@ -12,6 +12,7 @@ from tutor.core.exercise import Course
 from tutor.engine import prepare
 from tutor.engine.prepare import Preparer
 from tutor.toolchains.base import Command, WarmTask
+from tutor.toolchains.settings import settings
 
 
 def task(name: str, script: str, target: Path) -> WarmTask:
@@ -62,6 +63,18 @@ async def test_a_failure_is_told_and_the_next_goes_on(
     assert [event.text for event in warming.told if isinstance(event, e.Notice)] == [
         "bad could not be prepared: no disk"
     ]
+    await warming.preparer.close()
+
+
+async def test_a_full_disk_is_said_without_the_path_of_every_file(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = "cp: error writing '/a/very/long/path': No space left on device"
+    warming = Warming(course, [task("bad", f'echo "{full}" >&2; exit 1', tmp_path / "bad")], monkeypatch)
+    warming.preparer.start()
+    await warming.until("bad", "failed")
+    (notice,) = [event for event in warming.told if isinstance(event, e.Notice)]
+    assert notice.text == f"bad could not be prepared: the disk of {settings().cache} is full"
     await warming.preparer.close()
 
 

@@ -162,6 +162,7 @@ BAD = {
     "not C": (b"int x\n#include <Python.h>\nint y = ;\n", ""),
     "not UTF-8": (b"int a;\nint \xff\xfe;\n", "not UTF-8"),
     "big": (b"/" * (10 << 20), "MB"),
+    "blank": (b" \n\n", "is empty: save it again, or bring the starter back with reset"),
 }
 
 
@@ -196,6 +197,19 @@ async def test_a_link_out_of_the_workspace_and_a_deleted_file(
         session.workspace.root.joinpath("other.c").write_bytes(sources.solution_files(exercise)["add.c"])
         file.symlink_to(session.workspace.root / "other.c")
         assert (await session.run_once(exercise)).passed
+
+
+async def test_a_folder_in_the_place_of_a_file_is_told_with_its_remedy(
+    course: Course, exercise: Exercise, tmp_path: Path, home: Home
+) -> None:
+    async with opened(course, tmp_path, home) as (session, _):
+        session.workspace.start(exercise)
+        file = session.workspace.folder(exercise) / "add.c"
+        file.unlink()
+        file.mkdir()
+        verdict = await session.run_once(exercise)
+    assert verdict.findings[0].message.startswith("add.c is a folder: move it away")
+    assert file.is_dir()
 
 
 async def test_every_save_runs_and_the_latest_wins(

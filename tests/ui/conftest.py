@@ -57,8 +57,9 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def steady(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """UTC, and no trace of the terminal the tests run in."""
+def steady(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """UTC, files below home, and no trace of the terminal the tests run in."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("SSH_CONNECTION", "NO_COLOR", "TMUX", "VISUAL", "EDITOR", "MLTUTOR_ASCII"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TZ", "UTC")

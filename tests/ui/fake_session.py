@@ -121,7 +121,7 @@ MACHINE = Machine(
             len(entries) + 1,
             ("rs-bpe", "rs-two") if number == 2 else (),
             ("op-cuda",) if number == 7 else (),
-            ("cargo was not found",) if number == 2 else ("there is no GPU",),
+            ("cargo was not found",) if number == 2 else ("no GPU",),
         )
         for number, (title, _, entries) in enumerate(TITLES, 1)
     ),

@@ -24,7 +24,7 @@ async def test_the_first_start_says_on_one_page_what_is_here_and_begins_anyway(s
     async with stage() as s:
         assert isinstance(s.app.screen, MachineSheet)
         for words in (
-            "Every save of your file is built",
+            "Each save is built",
             "here      Python 3.11.7",
             "clang 16.0.6",
             "not here  cargo, GPU",
@@ -39,7 +39,7 @@ async def test_the_first_start_says_on_one_page_what_is_here_and_begins_anyway(s
         assert len(s.app.screen_stack) == 1
         await s.press("i")
         assert "this machine" in s.text
-        assert "Every save" not in s.text
+        assert "Each save" not in s.text
 
 
 async def test_who_has_been_here_before_goes_on_where_he_was(stage):

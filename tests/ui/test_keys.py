@@ -8,6 +8,7 @@ from textual.widgets import OptionList
 
 from tutor.core import events as e
 from tutor.core.errors import WorkspaceError
+from tutor.ui import shell
 from tutor.ui.keys import ACTIONS, shown
 from tutor.ui.screens.confirm import Confirm
 from tutor.ui.screens.diff import DiffSheet
@@ -212,3 +213,16 @@ async def test_e_opens_the_editor_at_the_line_to_fix_first(stage, tmp_path: Path
         monkeypatch.setenv("EDITOR", "no-such-editor")
         await s.press("e")
         assert "`no-such-editor` is not on PATH" in s.text
+
+
+async def test_ctrl_z_stays_where_no_shell_could_bring_it_back(stage, monkeypatch):
+    stopped = []
+    async with stage() as s:
+        monkeypatch.setattr(s.app, "action_suspend_process", lambda: stopped.append(True))
+        monkeypatch.setattr(shell, "shell_waits", lambda: False)
+        await s.press("ctrl+z")
+        assert "no shell waits behind mltutor here" in s.text
+        assert not stopped
+        monkeypatch.setattr(shell, "shell_waits", lambda: True)
+        await s.press("ctrl+z")
+        assert stopped

@@ -1,6 +1,7 @@
 """The event loop stays free, updates are gathered, and no size is too small."""
 
 import asyncio
+import threading
 
 import fake_session as fakes
 import pytest
@@ -132,3 +133,22 @@ async def test_a_panel_that_comes_to_the_front_never_shows_its_old_body_first(st
         assert checks.size.width == 0, "hidden"
         s.app._main.switch("checks")
         assert checks._drawn == checks.subject(s.app.view)
+
+
+async def test_a_task_that_is_slow_to_read_does_not_leave_the_old_one_under_the_new_title(stage, monkeypatch):
+    async with stage() as s:
+        assert "What to do" in s.text
+        slow = threading.Event()
+        monkeypatch.setattr(s.app.material, "readme", lambda exercise: slow.wait(30) and "# The other\n\nas read")
+        s.session.feed(e.ExerciseOpened("capi-errors"))
+        try:
+            for _ in range(200):
+                await s.pilot.pause(0.05)
+                if "What to do" not in s.text:
+                    break
+            assert "What to do" not in s.text
+            assert "Collate samples without losing a reference." in s.text
+        finally:
+            slow.set()
+        await s.settle()
+        assert "as read" in s.text

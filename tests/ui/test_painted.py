@@ -179,6 +179,13 @@ class Demo:
         os.write(self.master, keys)
         return self.read()
 
+    def shows(self, words: str) -> None:
+        """Wait until they are on the screen."""
+        deadline = time.monotonic() + 60
+        while words not in "\n".join(self.screen.display):
+            self.read(0.3)
+            assert time.monotonic() < deadline, "\n".join(self.screen.display)
+
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 30
@@ -192,10 +199,7 @@ class Demo:
 def test_the_real_app_leaves_nothing_behind_on_the_terminal_and_sends_little(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     try:
-        deadline = time.monotonic() + 60
-        while "FAIL" not in "\n".join(demo.screen.display):
-            demo.read(0.3)
-            assert time.monotonic() < deadline, "\n".join(demo.screen.display)
+        demo.shows("FAIL")
         demo.read()
         assert demo.read(2.0) == 0, "an idle app sends nothing"
         verdicts = []
@@ -207,5 +211,22 @@ def test_the_real_app_leaves_nothing_behind_on_the_terminal_and_sends_little(tmp
             demo.press(b"\x0c")
             assert demo.screen.display == before, f"after {keys!r} the terminal did not show what the app drew"
         assert max(verdicts) < 4096, verdicts
+    finally:
+        demo.close()
+
+
+def test_after_a_stop_and_fg_the_whole_screen_comes_back(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    try:
+        demo.shows("FAIL")
+        demo.read()
+        before = demo.screen.display[:]
+        demo.process.send_signal(signal.SIGTSTP)
+        os.waitid(os.P_PID, demo.process.pid, os.WSTOPPED | os.WNOWAIT)
+        demo.read(0.3)
+        demo.screen.erase_in_display(2)  # the shell has been at work
+        demo.process.send_signal(signal.SIGCONT)
+        demo.read()
+        assert demo.screen.display == before
     finally:
         demo.close()

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import fake_session as fakes
 from msgspec.structs import replace
 
@@ -136,3 +138,24 @@ async def test_learner_output_of_any_kind_is_harmless(stage):
             await s.press(key)
         assert "\x1b" not in s.text
         assert "[bold] [/] {x}" in s.text
+
+
+async def test_a_line_of_a_file_that_is_not_the_learners_is_not_promised_to_the_editor(stage):
+    async with stage() as s:
+        foreign = replace(fakes.LEAK, file="given/driver.cpp", line=8)
+        started = (*fakes.started(1), e.BuildFinished(1, True, (), "", 0.1))
+        done = replace(fakes.failing()[-1].verdict, findings=(foreign,))
+        await s.play(*started, e.RunFinished(1, done))
+        assert "e opens collate.c" in s.text
+        assert "e opens line" not in s.text
+
+
+async def test_of_a_long_path_the_end_is_shown_on_one_line(stage, monkeypatch):
+    async with stage((60, 24)) as s:
+        monkeypatch.setenv("HOME", "/nowhere")
+        monkeypatch.setattr(s.app.material, "path", lambda exercise, name: Path("/very" * 20, exercise.id, name))
+        await s.play(*fakes.build_error())
+        await s.press("2")
+        (line,) = [line for line in s.text.splitlines() if "your file" in line]
+        assert line.rstrip().endswith("/capi-refs/collate.c")
+        assert "…" in line

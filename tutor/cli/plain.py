@@ -17,7 +17,7 @@ from tutor.cli.render.verdict import Report, headline, show_report
 from tutor.content import texts
 from tutor.core import events as e
 from tutor.core.errors import TutorError
-from tutor.core.exercise import Exercise
+from tutor.core.exercise import ALL_THE_SAME, Exercise
 from tutor.core.history import past_run
 from tutor.core.nudge import nudge
 from tutor.core.state import State
@@ -68,6 +68,8 @@ class PlainWatch:
         async for event, state in self.session.events():
             if isinstance(event, e.RunFinished):
                 await self._show(event, state)
+            elif isinstance(event, e.ExerciseOpened):
+                self._opened(event, state)
             elif isinstance(event, e.HintShown):
                 self._hint(event)
             elif isinstance(event, e.Compared):
@@ -78,6 +80,15 @@ class PlainWatch:
                 text = describe(event)
                 if text:
                     self.say(text)
+
+    def _opened(self, event: e.ExerciseOpened, state: State) -> None:
+        exercise, progress = self.session.exercise(event.exercise), state.progress
+        self.say(f"exercise {exercise.number} {exercise.title} ({exercise.id})")
+        for path in self.context.workspace.paths(exercise):
+            self.say(f"your file: {self.context.shown(path)}")
+        advice = self.context.course.advice(exercise, progress.passed)
+        if advice and not progress.of(exercise.id).runs:
+            self.say(f"{advice}: {ALL_THE_SAME}")
 
     async def _show(self, event: e.RunFinished, state: State) -> None:
         verdict = event.verdict
@@ -131,8 +142,6 @@ class PlainWatch:
 def describe(event: e.Event) -> str:
     """What a person must know of an event, in one line; nothing for the others."""
     match event:
-        case e.ExerciseOpened(exercise=exercise):
-            return f"exercise {exercise}"
         case e.SaveSeen(path=path):
             return f"saved: {os.path.basename(path)}"
         case e.FileMissing(path=path):

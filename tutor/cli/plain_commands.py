@@ -132,7 +132,9 @@ class Commands:
     def onward(self) -> str:
         """What comes after a pass; nothing goes on by itself."""
         there = self._neighbour(1)
-        return f"n goes on to {there.number} {there.title}" if there else "that was the last one; l lists all"
+        if there is None:
+            return "that was the last one; l lists all"
+        return f"n goes on to {there.number} {there.title}: {there.summary}"
 
     async def _open(self, rest: list[str]) -> None:
         if not rest:
@@ -145,7 +147,7 @@ class Commands:
         found = [exercise for exercise in self.context.course.exercises if exercise.matches(" ".join(rest))]
         for exercise in found:
             passed = ", passed" if self.session.state.progress.of(exercise.id).passed else ""
-            self.say(f"{exercise.number} {exercise.id}: {exercise.title} ({exercise.toolchain}{passed})")
+            self.say(f"{exercise.number} {exercise.id}: {exercise.title} ({exercise.technology}{passed})")
         self.say(f"{len(found)} found; o ID opens one" if found else "nothing found")
 
     async def _task(self, _: list[str]) -> None:
@@ -161,7 +163,7 @@ class Commands:
         run, roof = self.session.state.run, self.session.state.roof
         cases = standings(run.bench if run else (), roof)
         if not cases or roof is None:
-            self.say("no case that says how many bytes it moves has been measured, or not yet this machine")
+            self.say("no roofline yet: nothing that counts its bytes has been measured, or not yet this machine")
             return
         for number, one in enumerate(cases, 1):
             moves, here = words(one, self.output.glyphs)

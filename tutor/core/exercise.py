@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,21 @@ from msgspec import Struct
 ToolchainName = Literal["cxx", "cext", "cython", "pybind11", "ctypes", "cffi", "rust", "torch", "cuda"]
 Stage = Literal["build", "check", "diagnose", "bench"]
 Need = Literal["gpu", "cargo", "nvcc", "torch"]
+
+_TECHNOLOGIES: dict[ToolchainName, str] = {
+    "cxx": "C++",
+    "cext": "C extension",
+    "cython": "Cython",
+    "rust": "Rust",
+    "torch": "PyTorch operator",
+    "cuda": "CUDA",
+    "pybind11": "pybind11",
+    "ctypes": "ctypes",
+    "cffi": "cffi",
+}
+
+# Said beside the advice of what comes first.
+ALL_THE_SAME = "you can do it first all the same"
 
 
 class BuildOptions(Struct, frozen=True):
@@ -78,9 +94,15 @@ class Exercise(Struct, frozen=True):
         """The file the editor opens first."""
         return self.files[0]
 
+    @property
+    def technology(self) -> str:
+        """What it is written with, as people call it: the toolchain's name is ours."""
+        return _TECHNOLOGIES[self.toolchain]
+
     def matches(self, words: str) -> bool:
-        """True when every word occurs in the number, id, title, summary or toolchain."""
-        text = " ".join((self.number, self.id, self.title, self.summary, self.toolchain)).lower()
+        """True when every word occurs in the number, id, title, summary, toolchain or technology."""
+        named = self.toolchain, self.technology
+        text = " ".join((self.number, self.id, self.title, self.summary, *named)).lower()
         return all(word in text for word in words.lower().split())
 
     @property
@@ -112,6 +134,12 @@ class Course(Struct, frozen=True):
 
     root: Path
     lessons: tuple[Lesson, ...]
+
+    def advice(self, exercise: Exercise, passed: Collection[str]) -> str:
+        """What an exercise builds on and has not passed, as words; empty when nothing is left. Nothing is locked."""
+        open_yet = [one for id in exercise.requires if id not in passed and (one := self.find(id)) is not None]
+        named = " and ".join(f"{one.number} {one.title}" for one in open_yet)
+        return f"{exercise.number} builds on {named}, not passed yet" if named else ""
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

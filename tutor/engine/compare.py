@@ -91,7 +91,11 @@ class Comparer:
             raise
         assert self._now is not None
         said = "" if verdict.passed else verdict.message or "it could not be measured"
-        self._tell(structs.replace(self._now, doing="", bench=verdict.bench, done=True, message=said))
+        bench = verdict.bench
+        if said and verdict.stage == "bench":
+            # A wrong answer is fast: what was measured before it was noticed says nothing either.
+            said, bench = f"no time counts while one side is wrong: {said}", ()
+        self._tell(structs.replace(self._now, doing="", bench=bench, done=True, message=said))
         return verdict
 
     def _translate(self, event: e.Event) -> None:
@@ -101,7 +105,8 @@ class Comparer:
         match event:
             case e.StageStarted(stage=stage, detail=detail):
                 doing = {"build": "building", "bench": "measuring"}.get(stage, stage)
-                self._tell(structs.replace(self._now, doing=f"{doing} {detail}".strip()))
+                between = ": " if detail.startswith("waiting") else " "
+                self._tell(structs.replace(self._now, doing=f"{doing}{between}{detail}".strip(": ")))
             case e.BenchMeasured(result=result):
                 kept = tuple(b for b in self._now.bench if b.case != result.case)
                 self._tell(structs.replace(self._now, bench=(*kept, result)))

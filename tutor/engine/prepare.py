@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,6 +16,7 @@ from tutor.engine.pipeline import Emit
 from tutor.engine.process import ProcessTree, run_command
 from tutor.toolchains.base import WarmTask
 from tutor.toolchains.registry import toolchain
+from tutor.toolchains.settings import settings
 
 PATIENCE = 1800.0
 
@@ -88,10 +91,10 @@ class Preparer:
             problem = str(error)
         if problem:
             self._emit(Preparing(task.label, "failed", done, done + total, problem))
-            words = problem.strip().splitlines()[-1:] or ["no output"]
-            self._emit(
-                Notice("warning", f"{task.label} could not be prepared: {words[0]}", "Builds work, only slower.")
-            )
+            said = (problem.strip().splitlines() or ["no output"])[-1]
+            full = os.strerror(errno.ENOSPC) in problem
+            why = f"the disk of {settings().cache} is full" if full else said
+            self._emit(Notice("warning", f"{task.label} could not be prepared: {why}", "Builds work, only slower."))
         else:
             self._emit(Preparing(task.label, "ready", done + 1, done + total))
 

@@ -61,10 +61,17 @@ def _read(path: Path, name: str, workspace: Path) -> tuple[bytes, Finding | None
             content = file.read(MAX_SOURCE + 1)
     except FileNotFoundError:
         return b"", _bad(name, f"{name} is not there: save it again, or bring the starter back with reset")
+    except IsADirectoryError:
+        return b"", _bad(name, f"{name} is a folder: move it away, then bring the starter back with reset")
+    except PermissionError:
+        return b"", _bad(name, f"{name} may not be read: give yourself the right, `chmod u+rw {name}`")
     except OSError as error:
         return b"", _bad(name, f"{name} can't be read: {error.strerror}")
     except RuntimeError:
         return b"", _bad(name, f"{name} is a link that leads to itself")
+    if not content.strip():
+        # The compiler would complain of whatever includes it.
+        return content, _bad(name, f"{name} is empty: save it again, or bring the starter back with reset")
     return content, _undecodable(name, content)
 
 

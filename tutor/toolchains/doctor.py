@@ -187,7 +187,7 @@ def _gpu() -> DoctorLine:
     if programs.gpu_capability():
         return DoctorLine("GPU", "ok", programs.gpu_name())
     meaning = "CUDA exercises are compiled and not run"
-    remedy = '`mltutor start --launcher "srun --overlap ..."` runs the checks on a GPU node' if _slurm() else ""
+    remedy = '`mltutor start --launcher "srun --overlap"` checks on a GPU node' if _slurm() else ""
     return DoctorLine("GPU", "limited", "none that nvidia-smi names", meaning, remedy)
 
 

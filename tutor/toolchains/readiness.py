@@ -12,7 +12,7 @@ from tutor.toolchains.doctor import DoctorLine, examine
 from tutor.toolchains.packages import torch_versions
 from tutor.toolchains.registry import toolchain
 
-NO_GPU = "there is no GPU"
+NO_GPU = "no GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class LessonReadiness:
 
     @property
     def text(self) -> str:
-        """`all 6 exercises run`, `5 of 6 run; op-quant-cuda is only compiled: there is no GPU`."""
+        """`all 6 exercises run`, `5 of 6 run; op-quant-cuda is only compiled: no GPU`."""
         if self.status == "ok":
             return f"all {self.total} exercises run" if self.total > 1 else "its exercise runs"
         parts = [
-            f"{', '.join(ids)} {'is' if len(ids) == 1 else 'are'} {what}"
+            # Only one is named: a page of few lines tells a whole machine.
+            f"{ids[0]} is {what}" if len(ids) == 1 else f"{len(ids)} are {what}"
             for ids, what in ((self.skipped, "skipped"), (self.compiled, "only compiled"))
             if ids
         ]

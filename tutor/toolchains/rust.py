@@ -119,10 +119,16 @@ def _warm_task(folder: Path) -> WarmTask | None:
     # matters; a mark instead of the library, because cargo cleans its target folder as it likes.
     if done.is_file() or not programs.cargo().usable:
         return None
-    label = f"Rust crates of {folder.parent.parent.name}"
+    label = f"Rust crates of {_number(folder.parent)}"
     build = _cargo(f"warm-{key}", folder, read_crate(folder), None, label)
     mark = Command(("sh", "-c", 'mkdir -p "${1%/*}" && : >"$1"', "sh", str(done)), folder, label, {})
     return WarmTask(f"rust-{key}", label, (build, mark), done, 20.0)
+
+
+def _number(exercise: Path) -> str:
+    """`2.3` for lessons/02_rust/03_bpe, as the learner knows it: each exercise has a label of its own."""
+    lesson, place = exercise.parent.name.partition("_")[0], exercise.name.partition("_")[0]
+    return f"{int(lesson)}.{int(place)}" if lesson.isdigit() and place.isdigit() else exercise.name
 
 
 def _cargo(name: str, source: Path, crate: Crate, out: Path | None, label: str = "cargo build") -> Command:

@@ -13,11 +13,16 @@ from tutor.core import events as e
 from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
 from tutor.ui.output import everything, said
+from tutor.ui.typeset import homely
 from tutor.ui.versions import VersionActions
 from tutor.ui.widgets.lessons import LessonTree
 
 if TYPE_CHECKING:
+    from tutor.core.events import Notice
     from tutor.ui.editor import Launch
+
+# What a sheet's frame and scrollbar take of the width.
+_FRAME = 6
 
 
 class ExerciseActions(VersionActions):
@@ -121,7 +126,8 @@ class ExerciseActions(VersionActions):
         except TutorError as error:
             self.host.tell(error.message, error.remedy, "warning")
             return
-        self.app.push_screen(MachineSheet(self.host.view, found, first))
+        file = homely(self.host.material.path(exercise, exercise.main_file)) if (exercise := self.exercise) else ""
+        self.app.push_screen(MachineSheet(self.host.view, found, first, file))
 
     def action_progress(self) -> None:
         """Every lesson as a bar."""
@@ -133,14 +139,17 @@ class ExerciseActions(VersionActions):
         """The cases under the limits of this machine."""
         from tutor.ui.screens.roofline import RooflineSheet, found
 
-        view, exercise = self.host.view, self.exercise
+        view = self.host.view
+        measured = run.bench if (run := view.benched()) is not None else ()
         cases, roof = found(view), view.state.roof
         if cases and roof is not None:
             self.app.push_screen(RooflineSheet(view, roof, cases))
-        elif exercise is not None and any(result.bytes for result in (view.run.bench if view.run else ())):
+        elif any(result.bytes for result in measured):
             self.host.tell("this machine's limits are being measured", "a few seconds, once")
+        elif measured:
+            self.host.tell("no roofline here: no case of this exercise counts the bytes that it moves")
         else:
-            self.host.tell("no case that says how many bytes it moves has been measured in this exercise")
+            self.host.tell("nothing has been measured yet", "speed is measured once every check passes")
 
     def action_help(self) -> None:
         """The page of keys."""
@@ -171,7 +180,12 @@ class ExerciseActions(VersionActions):
 
     def action_messages(self) -> None:
         """Notices with their remedies."""
-        self._list("messages", said(self.host.view.state.notices))
+        self._list("messages", said(self._notices(), self.app.size.width - _FRAME))
+
+    def _notices(self) -> tuple[Notice, ...]:
+        """The session's that came before anybody listened, and all that have been shown."""
+        told = self.host.told
+        return (*(notice for notice in self.host.view.state.notices if notice not in told), *told)
 
     @work(exclusive=True, group="sheet")
     async def _list(self, title: str, text: str) -> None:
@@ -203,11 +217,7 @@ class ExerciseActions(VersionActions):
         finding = run.verdict.worst if run and run.verdict else None
         if finding is None:
             finding = next((f for f in run.findings if f.line), None) if run else None
-        if finding is not None:
-            for name in exercise.files:
-                if finding.file and (finding.file == name or finding.file.endswith(f"/{name}")):
-                    return name, finding.line
-        return exercise.main_file, None
+        return self.host.view.editable(finding) or (exercise.main_file, None)
 
     async def _start(self, start: Launch) -> None:
         """Run the editor: beside the app, or in its place while the app sleeps and the engine goes on."""

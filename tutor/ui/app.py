@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 from rich.console import RenderableType
 from rich.control import Control
 from textual import events
 from textual._compositor import CompositorUpdate
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tutor.core import events as e
 from tutor.core.errors import TutorError
-from tutor.core.exercise import Course, Exercise
+from tutor.core.exercise import ALL_THE_SAME, Course, Exercise
 from tutor.core.state import State
 from tutor.ui import terminal
 from tutor.ui.framework import speak_ascii, wear
@@ -36,8 +36,9 @@ from tutor.ui.palette import commands
 from tutor.ui.ports import Connect, Material, SessionLike
 from tutor.ui.screens.main import MainScreen
 from tutor.ui.screens.sheet import Sheet
+from tutor.ui.shell import ShellApp
 from tutor.ui.theme import MLTUTOR
-from tutor.ui.typeset import clean
+from tutor.ui.typeset import homely
 from tutor.ui.view import View, followed
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _PATIENCE = 3.0
 _STYLES = ("panel", "task", "lessons", "bars", "verdict", "listing")
 
 
-class TutorApp(App[int], inherit_bindings=False):
+class TutorApp(ShellApp, inherit_bindings=False):
     """One session, one main screen. Events are gathered and shown once a tick."""
 
     TITLE = "mltutor"
@@ -61,6 +62,7 @@ class TutorApp(App[int], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
         Binding("ctrl+l", "redraw", "redraw", show=False, priority=True),
+        Binding("ctrl+z", "to_shell", "to the shell", show=False, priority=True),
     ]
 
     def __init__(
@@ -74,8 +76,7 @@ class TutorApp(App[int], inherit_bindings=False):
         glyphs: Glyphs | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        # Said here already, or NO_COLOR would choose its filter for a theme of RGB colours: black on black.
-        super().__init__(ansi_color=True)
+        super().__init__()
         wear(self, MLTUTOR)
         self.animation_level = terminal.animation_level()
         self.material, self.edit_command = material, edit_command
@@ -124,7 +125,7 @@ class TutorApp(App[int], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave, 128 + number)
-        self.app_resume_signal.subscribe(self, lambda _: self._painted.forget())
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
         self.call_after_refresh(self._begin)
         self.call_after_refresh(gc.enable)  # off since the start of the program
 
@@ -177,12 +178,6 @@ class TutorApp(App[int], inherit_bindings=False):
         """Hand an intent to the session; a TutorError becomes a notice."""
         self._link.send(intent)
 
-    def tell(self, text: str, remedy: str = "", level: Literal["info", "warning", "error"] = "info") -> None:
-        """Show a notice; errors and warnings stay longer, `m` lists the session's."""
-        words = clean(text) + (f"\n{clean(remedy)}" if remedy else "")
-        severity: Literal["information", "warning", "error"] = "information" if level == "info" else level
-        self.notify(words, severity=severity, timeout=5 if level == "info" else 15, markup=False)
-
     def _refuse(self, error: TutorError) -> None:
         self.tell(error.message, error.remedy, "error")
 
@@ -226,6 +221,8 @@ class TutorApp(App[int], inherit_bindings=False):
         match event:
             case e.ExerciseOpened(exercise=name):
                 self.run_worker(self._read_task(name), group="task", exclusive=True)
+                if self._view.advice:
+                    self.tell(self._view.advice, ALL_THE_SAME)
             case e.HintShown(level=level):
                 self._show_hint(level)
             case e.FilesReplaced(label=label):
@@ -261,8 +258,9 @@ class TutorApp(App[int], inherit_bindings=False):
     async def _read_sources(self, exercise: Exercise) -> None:
         files = await asyncio.to_thread(self.material.learner, exercise)
         lines = {name: tuple(data.decode("utf-8", "replace").splitlines()) for name, data in files.items()}
-        if self._view.exercise == exercise and lines != self._view.sources:
-            self._view = replace(self._view, sources=lines)
+        paths = tuple(homely(self.material.path(exercise, name)) for name in exercise.files)
+        if self._view.exercise == exercise and (lines, paths) != (self._view.sources, self._view.paths):
+            self._view = replace(self._view, sources=lines, paths=paths)
             self._pace.hurry()
 
 

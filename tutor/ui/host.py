@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from tutor.core.events import Intent
+from tutor.core.events import Intent, Notice
 from tutor.ui.ports import Material
 from tutor.ui.view import View
 
@@ -18,6 +18,11 @@ class Host(Protocol):
     @property
     def view(self) -> View:
         """The newest view."""
+        ...
+
+    @property
+    def told(self) -> tuple[Notice, ...]:
+        """The newest notices, oldest first."""
         ...
 
     def send(self, intent: Intent) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tutor.core.events import Notice
 from tutor.core.state import RunState
+from tutor.ui.typeset import wrap
 
 
 def everything(run: RunState | None) -> str:
@@ -20,7 +21,10 @@ def everything(run: RunState | None) -> str:
     return "\n".join(parts) or "the tools and the checks printed nothing\n"
 
 
-def said(notices: tuple[Notice, ...]) -> str:
-    """The notices, newest first, each with its remedy."""
-    lines = [f"{n.level}: {n.text}" + (f"\n    {n.remedy}" if n.remedy else "") for n in reversed(notices)]
-    return "\n\n".join(lines) or "no messages\n"
+def said(notices: tuple[Notice, ...], width: int) -> str:
+    """The notices, newest first, each with its remedy: sentences, so wrapped."""
+    told = (
+        "\n".join([*wrap(f"{one.level}: {one.text}", width), *(wrap(one.remedy, width, 4) if one.remedy else ())])
+        for one in reversed(notices)
+    )
+    return "\n\n".join(told) or "no messages\n"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import textwrap
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -57,6 +59,13 @@ def spread(left: Iterable[Part], right: Iterable[Part], width: int) -> Content:
         room -= cell_len(text)
         parts.append((text, style))
     return Content.assemble(*parts, " " * (room + (1 if right else 0)), *right)
+
+
+def homely(path: Path) -> str:
+    """A path as people write it: `~/mltutor/...` below their home."""
+    with contextlib.suppress(ValueError, RuntimeError):
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
 
 
 def stack(lines: Iterable[Content | str | Part]) -> Content:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tutor.core import events as e
 from tutor.core.exercise import Course, Exercise
+from tutor.core.finding import Finding
 from tutor.core.nudge import Nudge, nudge
 from tutor.core.state import RunState, State
 from tutor.core.verdict import Outcome
@@ -18,7 +19,8 @@ from tutor.ui.glyphs import UNICODE, Glyphs
 class View(Struct, frozen=True):
     """One moment of the app. `previous` is the last finished run of this exercise, shown until the next one reports.
 
-    sources: the learner's files as lines, by name. now: time.time(). last_seconds: how long the last verdict took.
+    sources: the learner's files as lines, by name; paths: where they lie. now: time.time().
+    last_seconds: how long the last verdict took.
     hints: how many the exercise has. checking: time.time() when the run's checks began. patience: for how many seconds
     of checking the list of the run before stays.
     """
@@ -28,6 +30,7 @@ class View(Struct, frozen=True):
     exercise: Exercise | None = None
     previous: RunState | None = None
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     now: float = 0.0
     last_seconds: float | None = None
     hints: int = 0
@@ -70,6 +73,13 @@ class View(Struct, frozen=True):
             return run
         return self.previous or run
 
+    def editable(self, finding: Finding | None) -> tuple[str, int | None] | None:
+        """File and line of a finding in one of the learner's own files: where an editor opens; None elsewhere."""
+        for name in self.exercise.files if self.exercise and finding else ():
+            if finding and (finding.file == name or finding.file.endswith(f"/{name}")):
+                return name, finding.line
+        return None
+
     @property
     def nudge(self) -> Nudge | None:
         """The offer after the same failure again and again; None while a run goes on."""
@@ -77,6 +87,13 @@ class View(Struct, frozen=True):
         if self.exercise is None or run is None or run.verdict is None or run.verdict.verdict is not Outcome.FAIL:
             return None
         return nudge(self.state.past, self.state.progress.of(self.exercise.id).hints, self.hints)
+
+    @property
+    def advice(self) -> str:
+        """What an exercise that was never run builds on and has not passed."""
+        progress, exercise = self.state.progress, self.exercise
+        fresh = exercise is not None and not progress.of(exercise.id).runs
+        return self.course.advice(exercise, progress.passed) if fresh and exercise is not None else ""
 
     def neighbour(self, step: int) -> Exercise | None:
         """The exercise `step` places away in reading order, or None at an end."""
@@ -92,7 +109,7 @@ def followed(view: View, event: e.Event, state: State, now: float) -> View:
     before, exercise = view.run, view.exercise
     if state.current and state.current != (exercise.id if exercise else ""):
         exercise = view.course.find(state.current)
-        view = replace(view, exercise=exercise, previous=None, sources={}, hints=0)
+        view = replace(view, exercise=exercise, previous=None, sources={}, paths=(), hints=0)
     elif isinstance(event, e.RunStarted) and before is not None and before.verdict is not None:
         view = replace(view, previous=before)
     if isinstance(event, e.ChecksAnnounced):

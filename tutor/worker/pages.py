@@ -10,6 +10,8 @@ from functools import partial
 _MADV_COLLAPSE = 25  # Linux 6.1; works whatever the system's setting for transparent huge pages is
 _HUGE = 2 << 20
 _STEP = 16 * _HUGE
+# What is larger is reserved, not used. A sanitizer's shadow is 15 TB: to go through it took a core for hours.
+_LARGEST = 4 << 30
 
 
 def collapse_steps(maps: str = "/proc/self/maps") -> list[Callable[[], None]]:
@@ -33,6 +35,8 @@ def _anonymous(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
         if access[:2] != "rw" or inode != "0" or "[stack]" in line:
             continue
         low, high = (int(end, 16) for end in span.split("-"))
+        if high - low > _LARGEST:
+            continue
         first, last = -(-low // _HUGE) * _HUGE, high // _HUGE * _HUGE
         yield from ((start, min(start + _STEP, last)) for start in range(first, last, _STEP))
 

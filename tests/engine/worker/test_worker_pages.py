@@ -16,10 +16,11 @@ MAPS = """\
 7f0000a00000-7f0005000000 rw-p 00000000 00:00 0
 7fff00000000-7fff00800000 rw-p 00000000 00:00 0          [stack]
 7fff10001000-7fff101ff000 rw-p 00000000 00:00 0
+02008fff7000-10007fff8000 rw-p 00000000 00:00 0
 """
 
 
-def test_only_anonymous_writable_memory_is_taken_in_aligned_pieces() -> None:
+def test_only_anonymous_writable_memory_is_taken_in_aligned_pieces_and_no_shadow_of_terabytes() -> None:
     pieces = list(pages._anonymous(iter(MAPS.splitlines())))
     assert pieces == [
         (0x550000200000, 0x550000800000),

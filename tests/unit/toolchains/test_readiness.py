@@ -48,7 +48,7 @@ def test_without_a_gpu_cuda_is_only_compiled(monkeypatch: pytest.MonkeyPatch) ->
         (
             LessonReadiness(1, "A", 6, ("x", "y"), ("z",), ("no torch", "no GPU")),
             "limited",
-            "3 of 6 run; x, y are skipped; z is only compiled: no torch, no GPU",
+            "3 of 6 run; 2 are skipped; z is only compiled: no torch, no GPU",
         ),
     ],
 )

@@ -51,7 +51,7 @@ class Report:
 def show_report(output: Output, report: Report) -> None:
     """Print the whole report."""
     exercise, verdict = report.exercise, report.verdict
-    output.text((exercise.id, "bold"), f"  {exercise.title}", (f"  {exercise.number}, {exercise.toolchain}", "dim"))
+    output.text((exercise.id, "bold"), f"  {exercise.title}", (f"  {exercise.number}, {exercise.technology}", "dim"))
     output.raw(f"  {report.place}", "dim")
     _show_build(output, report)
     _show_checks(output, report)

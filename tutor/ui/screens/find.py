@@ -45,7 +45,7 @@ class FindSheet(Sheet[str]):
             if exercise.matches(words):
                 sign = self.view.glyphs.passed if exercise.id in passed else self.view.glyphs.pending
                 line = Content.assemble(
-                    f"{sign} {exercise.number:<5}", (exercise.title, "bold"), f"  {exercise.toolchain}"
+                    f"{sign} {exercise.number:<5}", (exercise.title, "bold"), (f"  {exercise.technology}", "dim")
                 )
                 found.add_option(Option(line, id=exercise.id))
         if found.option_count:

@@ -51,7 +51,8 @@ def page(view: View, panel: str = "") -> Content:
     lines: list[Content | str | Part] = [(moment(view), ""), (_PANELS.get(panel, ""), "dim"), ""]
     for left, right in zip_longest(ACTIONS[:half], ACTIONS[half:]):
         lines.append(Content.assemble(*_cell(left, 3, 34), *_cell(right, 7, 31)))
-    lines += ["", ("tab moves between panels, arrows scroll; F1 to F8 and F10 also work", "dim")]
+    lines.append(("tab moves between panels, arrows scroll; F1 to F8 and F10 also work", "dim"))
+    lines.append(("ctrl+z goes to the shell, fg comes back; ctrl+l draws everything again", "dim"))
     return stack(lines)
 
 

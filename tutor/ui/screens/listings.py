@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tutor.core.errors import TutorError
 from tutor.ui.screens.sheet import Sheet
+from tutor.ui.typeset import homely
 from tutor.ui.widgets.listing import Line, Listing
 
 # Terminals drop an OSC 52 that is longer than some 75 KB in base64.
@@ -98,7 +99,7 @@ class ListingSheet(Sheet[None]):
         self.app.copy_to_clipboard(text[-CLIPBOARD:])
         part = "" if len(text) <= CLIPBOARD else "the end "
         tmux = " (in tmux it takes: set -s set-clipboard on)" if os.environ.get("TMUX") else ""
-        self._say(f"{part}copied by OSC 52{tmux}; all of it is in {path}")
+        self._say(f"{part}copied by OSC 52{tmux}; all of it is in {homely(path)}")
 
     def _say(self, words: str) -> None:
         line = self.query_one(".sheet-keys", Static)

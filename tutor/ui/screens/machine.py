@@ -24,7 +24,7 @@ _STYLES = {"ok": "$success", "limited": "$warning", "missing": "bold $error"}
 # Facts that say nothing to somebody who has just come.
 _QUIET = ("compiler in use", "addr2line", "Rust crates")
 
-_WELCOME = "Every save of your file is built, checked and measured. e opens it in your editor, ? lists the keys."
+_WELCOME = "Each save is built, checked and measured; e opens your file, ? lists keys."
 
 
 class MachineSheet(Sheet[None]):
@@ -32,11 +32,11 @@ class MachineSheet(Sheet[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space,i,n", "close", "close", show=False)]
 
-    def __init__(self, view: View, machine: Machine, first: bool) -> None:
+    def __init__(self, view: View, machine: Machine, first: bool, file: str = "") -> None:
         number = view.exercise.number if view.exercise else view.course.exercises[0].number
         keys = f"enter begins with {number}, whose first verdict is on its way" if first else "esc closes"
         super().__init__("welcome: what this machine has" if first else "this machine", keys)
-        self.view, self.machine, self.first = view, machine, first
+        self.view, self.machine, self.first, self.file = view, machine, first, file
 
     def content(self) -> list[Widget]:
         """The page."""
@@ -51,7 +51,8 @@ class MachineSheet(Sheet[None]):
         width = max(self.size.width - _FRAME, 20)
         page = machine_page(self.machine, width, self.view.glyphs)
         if self.first:
-            page = stack([*((row, "bold") for row in wrap(_WELCOME, width)), "", page])
+            where = wrap(f"your file: {self.file}", width) if self.file else ()
+            page = stack([*((row, "bold") for row in wrap(_WELCOME, width)), *where, "", page])
         self.query_one("#machine-text", Static).update(page)
 
 
@@ -66,9 +67,9 @@ def machine_page(machine: Machine, width: int, glyphs: Glyphs) -> Content:
     lines.append("")
     for lesson in machine.lessons:
         lines += _lesson(lesson, width, glyphs)
+    lines.append(("Nothing of this stops you: what can't run here says so and is skipped.", "dim"))
     for line in wanting:
         lines += ["", *_remedy(line, width, glyphs)]
-    lines += ["", ("Nothing of this stops you: what can't run here says so and is skipped.", "dim")]
     return stack(lines)
 
 

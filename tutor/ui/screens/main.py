@@ -179,4 +179,5 @@ def _key_parts(view: View, width: int) -> list[Part]:
     for name in (*names, "help", "app.quit"):
         lit = "bold" if name == "next" and passed else "dim"
         parts += [(shown(by_name[name].keys[0]), "bold $accent"), (words[name], lit)]
-    return parts
+    # No space after the last: on a narrow screen it would cost a letter.
+    return [*parts[:-1], (parts[-1][0].rstrip(), parts[-1][1])]

@@ -27,10 +27,10 @@ class BuildPanel(Panel):
         """The build's outcome and the lines it points at."""
         run = view.built()
         if run is None:
-            return view.exercise and view.exercise.main_file
+            return view.exercise and view.exercise.main_file, view.paths
         lines = tuple(_source(view.sources, finding) for finding in run.build_findings[:_SHOWN])
         facts = (run.build_ok, run.build_findings, run.raw, run.build_seconds, run.cached, run.active)
-        return (*facts, run.verdict and (run.verdict.message, run.verdict.remedy), lines)
+        return (*facts, run.verdict and (run.verdict.message, run.verdict.remedy), lines, view.paths)
 
     def badge(self, view: View) -> Part:
         """Passed, failed, or under way."""
@@ -60,7 +60,7 @@ class BuildPanel(Panel):
             lines.extend(paragraph("\n".join(run.raw.splitlines()[-8:]), width, 2))
         if run.raw.strip():
             lines.append(("o shows everything the compiler said", "dim"))
-        return stack(lines)
+        return stack([*lines, *_places(view, width)])
 
 
 def _waiting(view: View, run: RunState | None, width: int) -> Content:
@@ -71,7 +71,15 @@ def _waiting(view: View, run: RunState | None, width: int) -> Content:
         said = paragraph(run.verdict.message, width)
         return stack([*said, "", *paragraph(run.verdict.remedy, width, 0, "$accent")])
     name = view.exercise.main_file if view.exercise else "a file"
-    return Content.styled(f"nothing built yet: save {name}, or press r", "dim")
+    return stack([(f"nothing built yet: save {name}, or press r", "dim"), *_places(view, width)])
+
+
+def _places(view: View, width: int) -> list[Part]:
+    """Where the files lie, for whoever opens them in an editor of another window; of a long path the end."""
+    lead, more = "your file: ", view.glyphs.ellipsis
+    room = max(width - len(lead), 8)
+    cut = (path if len(path) <= room else more + path[len(more) - room :] for path in view.paths)
+    return [(lead + path, "dim") for path in cut]
 
 
 def _source(sources: Mapping[str, tuple[str, ...]], finding: Finding) -> str | None:

@@ -64,7 +64,18 @@ class LessonTree(Tree[Entry]):
         if node is not None:
             if node.parent is not None:
                 node.parent.expand()
-            self.call_after_refresh(self.move_cursor, node)
+            self.call_after_refresh(self._mark, node)
+
+    def on_show(self) -> None:
+        """What was marked while there was no room for it is brought into sight."""
+        self._follow()
+
+    def _mark(self, node: TreeNode[Entry]) -> None:
+        self.move_cursor(node)
+        if node.parent is not None and node.parent.line >= 0:
+            # With its lesson above it: a list that begins in the middle says not where.
+            self.scroll_to_line(node.parent.line, animate=False)
+            self.scroll_to_line(node.line, animate=False)
 
     def _node(self, exercise: str) -> TreeNode[Entry] | None:
         for branch in self.root.children:

@@ -98,7 +98,7 @@ def _verdict(verdict: Verdict, view: View) -> tuple[tuple[Part, ...], ...]:
     if verdict.verdict is Outcome.PASS:
         return _passed(sign, verdict, view)
     if verdict.verdict is Outcome.FAIL:
-        head, advice = _failed(sign, verdict)
+        head, advice = _failed(sign, verdict, view)
         return head, _nudged(view, verdict.worst) or advice
     said = verdict.message or ("this exercise can't run here" if word == "SKIPPED" else "something outside your code")
     return ((sign, (f"  {said}", "")), ((verdict.remedy or "? and `mltutor doctor` say more", "$accent"),))
@@ -117,12 +117,16 @@ def _passed(sign: Part, verdict: Verdict, view: View) -> tuple[tuple[Part, ...],
     onward = view.neighbour(1)
     then: tuple[Part, ...] = (("that was the last one: well done. ", ""), ("l", "bold $accent"), (" lists all", ""))
     if onward is not None:
-        then = (("n", "bold $accent"), (f" goes on to {onward.number} {onward.title}", ""))
+        then = (
+            ("n", "bold $accent"),
+            (f" goes on to {onward.number} {onward.title}", ""),
+            (f"  {onward.summary}", "dim"),
+        )
     dot = f" {view.glyphs.dot} "
     return ((sign, ("  " + dot.join(facts), "")), then)
 
 
-def _failed(sign: Part, verdict: Verdict) -> tuple[tuple[Part, ...], ...]:
+def _failed(sign: Part, verdict: Verdict, view: View) -> tuple[tuple[Part, ...], ...]:
     worst = verdict.worst
     first: tuple[Part, ...] = (sign,)
     if worst is None:
@@ -134,7 +138,7 @@ def _failed(sign: Part, verdict: Verdict) -> tuple[tuple[Part, ...], ...]:
         (f"  {worst.place}" if worst.place else "", "bold"),
         (f"  {worst.code}: {_first_line(worst.message)}", ""),
     )
-    return (first, ((_advice(worst, verdict), "dim"),))
+    return (first, ((_advice(worst, verdict, view), "dim"),))
 
 
 def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
@@ -142,13 +146,15 @@ def _nudged(view: View, worst: Finding | None) -> tuple[Part, ...]:
     offer = view.nudge
     if offer is None:
         return ()
-    place = f"   e opens line {worst.line}" if worst and worst.line else ""
+    own = view.editable(worst)
+    place = f"   e opens line {own[1]}" if own and own[1] else ""
     return ((f"{offer.failing}: ", ""), (offer.offer, "$accent"), (place, "dim"))
 
 
-def _advice(worst: Finding, verdict: Verdict) -> str:
+def _advice(worst: Finding, verdict: Verdict, view: View) -> str:
     """What comes after the worst finding: other findings, checks that fail without one, or checks that have not run."""
-    go = f"e opens line {worst.line}" if worst.line else "e opens the file"
+    name, line = view.editable(worst) or (view.exercise.main_file if view.exercise else "the file", None)
+    go = f"e opens line {line}" if line else f"e opens {name}"
     others = len(grouped(verdict.findings)) - 1
     unsaid = sum(check.outcome is Outcome.FAIL and not check.findings for check in verdict.checks)
     if others > 0:
