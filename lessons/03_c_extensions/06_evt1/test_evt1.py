@@ -447,9 +447,10 @@ def test_calls_at_the_same_time_do_not_mix(built, rng):
 
     What is mixed up may be a result or an address: a crash says the same.
     """
-    # Records of the same lengths: what is mixed up differs, no more.
+    # Records of the same lengths: what is mixed up differs, no more. So many that a call takes longer than a thread may
+    # run at a stretch: the calls overlap on a single free core, too.
     times = rng.integers(1 << 63, size=(3, 500)).tolist()
-    sources = [shard_of([encode(at, 1, 2, rng.bytes(12), rng.bytes(10)) for at in row] * 100) for row in times]
+    sources = [shard_of([encode(at, 1, 2, rng.bytes(12), rng.bytes(10)) for at in row] * 400) for row in times]
     alone = [built.parse(source) for source in sources]
     reply = run_forked(lambda: mixed(built.parse, sources, alone), 60)
     ended = signal.Signals(reply.signal).name if reply.signal else reply.error
