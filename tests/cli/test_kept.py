@@ -74,7 +74,7 @@ def test_the_whole_course_can_be_done_in_plain_lines(cli: Cli) -> None:
         watch.until("2 Second steps")
         watch.until("0 of 2 passed")
         watch.type("f sum")
-        watch.until("1.1 demo-total: A sum (cxx)")
+        watch.until("1.1 demo-total: A sum (C++)")
         watch.type("l")
         watch.until("0 of 2 passed")
         watch.type("c")
