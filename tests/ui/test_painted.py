@@ -196,6 +196,17 @@ class Demo:
         os.close(self.master)
 
 
+def test_the_app_ends_with_a_terminal_that_goes_without_a_signal(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    try:
+        demo.shows("FAIL")
+        os.close(demo.master)
+        assert demo.process.wait(30) == 128 + signal.SIGHUP
+    finally:
+        demo.process.kill()
+        demo.process.wait()
+
+
 def test_the_real_app_leaves_nothing_behind_on_the_terminal_and_sends_little(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     try:

@@ -1,14 +1,29 @@
-"""Ctrl+Z: to the shell that started the app, where there is one to come back from."""
+"""Where the app was started from: ctrl+z goes to the shell that waits, and a terminal that is gone ends the app."""
 
 from __future__ import annotations
 
 import os
+import select
+import signal
+import sys
 
 from tutor.ui.notices import TellingApp
 
+_LOOKS = 1.0  # seconds between two looks whether the terminal is still there
+
 
 class ShellApp(TellingApp, inherit_bindings=False):
-    """An app that stops for its shell."""
+    """An app that stops for its shell, and goes with its terminal."""
+
+    def on_mount(self) -> None:
+        """Watch the terminal, if that is what the keys come from."""
+        if sys.__stdin__ is not None and sys.__stdin__.isatty():
+            self.set_interval(_LOOKS, self._go_with_the_terminal)
+
+    def _go_with_the_terminal(self) -> None:
+        """Under docker, kubectl or setsid nobody sends the signal, and reading nothing for ever takes a whole core."""
+        if has_hung_up():
+            signal.raise_signal(signal.SIGHUP)
 
     def action_to_shell(self) -> None:
         """Until `fg`; where no shell waits nobody could ever let it go on."""
@@ -25,3 +40,10 @@ def shell_waits() -> bool:
         return os.getpgid(parent) != os.getpgrp() and os.getsid(parent) == os.getsid(0)
     except OSError:  # the parent has just died
         return False
+
+
+def has_hung_up() -> bool:
+    """True when the other end of the terminal is closed."""
+    poll = select.poll()
+    poll.register(0, 0)
+    return any(mask & select.POLLHUP for _, mask in poll.poll(0))
