@@ -1,7 +1,6 @@
 #include "fence.h"
 
 #include <stdint.h>
-#include <string.h>
 
 #define SURE 16 /* bytes at the far end */
 

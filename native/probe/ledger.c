@@ -84,32 +84,36 @@ static void gave(void *block) {
     unlock();
 }
 
+/* took() of a block that malloc itself gave: malloc knows its size. */
+static void *took_of_malloc(void *block, size_t bytes, size_t room, void *back) {
+    return took(block, bytes, room, room ? malloc_usable_size(block) : 0, back);
+}
+
 #define BACK __builtin_return_address(0)
-#define USABLE(block) (room ? malloc_usable_size(block) : 0)
 
 static void *my_malloc(size_t n) {
     size_t room = room_for(n, 1);
     void *block = malloc(room ? room : n);
-    return took(block, n, room, USABLE(block), BACK);
+    return took_of_malloc(block, n, room, BACK);
 }
 
 static void *my_calloc(size_t n, size_t size) {
     size_t room = room_for(n, size);
     void *block = room ? calloc(1, room) : calloc(n, size);
-    return took(block, n * size, room, USABLE(block), BACK);
+    return took_of_malloc(block, n * size, room, BACK);
 }
 
 static void *my_aligned_alloc(size_t to, size_t n) {
     size_t room = room_for(n, 1);
     void *block = aligned_alloc(to, room ? room : n);
-    return took(block, n, room, USABLE(block), BACK);
+    return took_of_malloc(block, n, room, BACK);
 }
 
 static char *my_strdup(const char *text) {
     size_t n = strlen(text) + 1, room = room_for(n, 1);
     char *block = malloc(room ? room : n);
     if (block) memcpy(block, text, n);
-    return took(block, n, room, USABLE(block), BACK);
+    return took_of_malloc(block, n, room, BACK);
 }
 
 static void *my_raw_malloc(size_t n) {
@@ -127,7 +131,7 @@ static void *my_realloc(void *block, size_t n) {
     gave(block);
     size_t room = n || !block ? room_for(n, 1) : 0; /* realloc(block, 0) frees */
     void *moved = realloc(block, room ? room : n);
-    if (moved) return took(moved, n, room, USABLE(moved), BACK);
+    if (moved) return took_of_malloc(moved, n, room, BACK);
     if (n) took(block, n, 0, 0, BACK);
     return NULL;
 }
@@ -144,7 +148,7 @@ static void *my_raw_realloc(void *block, size_t n) {
 static int my_posix_memalign(void **result, size_t to, size_t n) {
     size_t room = room_for(n, 1);
     int status = posix_memalign(result, to, room ? room : n);
-    if (status == 0) took(*result, n, room, USABLE(*result), BACK);
+    if (status == 0) took_of_malloc(*result, n, room, BACK);
     return status;
 }
 

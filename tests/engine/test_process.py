@@ -86,18 +86,21 @@ async def test_cancelling_kills_even_a_daemon(tmp_path: Path) -> None:
     await until(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE)
 
 
+weighed = pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+
+
 async def test_low_priority_is_inherited() -> None:
     result = await run_command(command("sh", "-c", "sleep 0.2; nice"), low=True)
     assert result.output.strip() == "15"
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+@weighed
 async def test_low_priority_is_that_of_the_session() -> None:
     result = await run_command(command("sh", "-c", "sleep 0.2; cat /proc/self/autogroup"), low=True)
     assert result.output.strip().endswith("nice 15"), result.output
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+@weighed
 async def test_a_low_priority_lasts_in_a_new_session() -> None:
     program = """
 from pathlib import Path

@@ -82,12 +82,11 @@ class PlainWatch:
                     self.say(text)
 
     def _opened(self, event: e.ExerciseOpened, state: State) -> None:
-        exercise, progress = self.session.exercise(event.exercise), state.progress
+        exercise = self.session.exercise(event.exercise)
         self.say(f"exercise {exercise.number} {exercise.title} ({exercise.id})")
         for path in self.context.workspace.paths(exercise):
             self.say(f"your file: {self.context.shown(path)}")
-        advice = self.context.course.advice(exercise, progress.passed)
-        if advice and not progress.of(exercise.id).runs:
+        if advice := self.context.course.advice(exercise, state.progress):
             self.say(f"{advice}: {ALL_THE_SAME}")
 
     async def _show(self, event: e.RunFinished, state: State) -> None:

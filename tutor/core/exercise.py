@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
+
+from tutor.core.progress import Progress
 
 ToolchainName = Literal["cxx", "cext", "cython", "pybind11", "ctypes", "cffi", "rust", "torch", "cuda"]
 Stage = Literal["build", "check", "diagnose", "bench"]
@@ -135,9 +136,12 @@ class Course(Struct, frozen=True):
     root: Path
     lessons: tuple[Lesson, ...]
 
-    def advice(self, exercise: Exercise, passed: Collection[str]) -> str:
-        """What an exercise builds on and has not passed, as words; empty when nothing is left. Nothing is locked."""
-        open_yet = [one for id in exercise.requires if id not in passed and (one := self.find(id)) is not None]
+    def advice(self, exercise: Exercise, progress: Progress) -> str:
+        """What an exercise that was never run builds on and has not passed, as words; else empty. Nothing is locked."""
+        if progress.of(exercise.id).runs:
+            return ""
+        missing = [id for id in exercise.requires if id not in progress.passed]
+        open_yet = [one for id in missing if (one := self.find(id)) is not None]
         named = " and ".join(f"{one.number} {one.title}" for one in open_yet)
         return f"{exercise.number} builds on {named}, not passed yet" if named else ""
 

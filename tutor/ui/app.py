@@ -221,8 +221,8 @@ class TutorApp(ShellApp, inherit_bindings=False):
         match event:
             case e.ExerciseOpened(exercise=name):
                 self.run_worker(self._read_task(name), group="task", exclusive=True)
-                if self._view.advice:
-                    self.tell(self._view.advice, ALL_THE_SAME)
+                if advice := self._view.advice:
+                    self.tell(advice, ALL_THE_SAME)
             case e.HintShown(level=level):
                 self._show_hint(level)
             case e.FilesReplaced(label=label):

@@ -75,8 +75,10 @@ class View(Struct, frozen=True):
 
     def editable(self, finding: Finding | None) -> tuple[str, int | None] | None:
         """File and line of a finding in one of the learner's own files: where an editor opens; None elsewhere."""
-        for name in self.exercise.files if self.exercise and finding else ():
-            if finding and (finding.file == name or finding.file.endswith(f"/{name}")):
+        if finding is None or self.exercise is None:
+            return None
+        for name in self.exercise.files:
+            if finding.file == name or finding.file.endswith(f"/{name}"):
                 return name, finding.line
         return None
 
@@ -91,9 +93,7 @@ class View(Struct, frozen=True):
     @property
     def advice(self) -> str:
         """What an exercise that was never run builds on and has not passed."""
-        progress, exercise = self.state.progress, self.exercise
-        fresh = exercise is not None and not progress.of(exercise.id).runs
-        return self.course.advice(exercise, progress.passed) if fresh and exercise is not None else ""
+        return self.course.advice(self.exercise, self.state.progress) if self.exercise is not None else ""
 
     def neighbour(self, step: int) -> Exercise | None:
         """The exercise `step` places away in reading order, or None at an end."""

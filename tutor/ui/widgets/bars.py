@@ -46,10 +46,11 @@ def title(view: View, width: int) -> tuple[list[Part], list[Part]]:
     done = len(view.state.progress.passed & {one.id for one in every})
     count = f"{done}/{len(every)} passed" if width >= 40 else ""
     if exercise is not None and view.state.progress.of(exercise.id).passed:
-        # The sign alone where the words would be cut.
         whole = f"  {view.glyphs.passed} passed"
-        fits = sum(len(text) for text, _ in left) + len(whole) + len(count) + 1 <= width
-        left[-1:] = [*left[-1:], (whole, "$success")] if fits else [(f"  {view.glyphs.passed}", "$success")]
+        if sum(len(text) for text, _ in left) + len(whole) + len(count) + 1 <= width:
+            left.append((whole, "$success"))
+        else:  # in place of the technology the sign alone: the words would be cut
+            left[-1] = (f"  {view.glyphs.passed}", "$success")
     room = width - sum(len(text) for text, _ in left) - len(count) - 6
     right = [*preparing(view, room), (count, "")]
     return left, right
