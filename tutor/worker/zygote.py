@@ -62,9 +62,11 @@ class Zygote:
                 run: Run | None = key.data
                 if run is None:
                     self._read_requests()
+                elif run.run_id not in self._runs:
+                    continue  # cancelled or reaped by an event before this one: its descriptors are closed
                 elif key.fd == run.reader:
                     self._relay(run)
-                elif run.run_id in self._runs:
+                else:
                     self._reap(run)
         for run in list(self._runs.values()):
             linux.kill_tree(run.pid)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from worker_harness import ZygoteClient, outcome
 
@@ -78,3 +80,25 @@ def test_hanging_up_ends_the_zygote_and_its_runs(tmp_path: Path) -> None:
     assert client.process.stdin is not None
     client.process.stdin.close()
     assert client.process.wait(30) == 0
+
+
+def test_a_run_cancelled_as_it_ends(zygote: ZygoteClient, tmp_path: Path, lesson: Callable[[str], Path]) -> None:
+    """The cancellation and the run's last replies are seen in one turn of the event loop, the cancellation first."""
+    go = tmp_path / "go"
+    folder = lesson(f"def test_it():\n    while not os.path.exists({str(go)!r}):\n        time.sleep(0.01)\n")
+    worker = psutil.Process(zygote.process.pid)
+    before = set(worker.children())
+    request = protocol.Check(zygote.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
+    zygote.send(request)
+    zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Announced))
+    (supervisor,) = set(worker.children()) - before
+    worker.suspend()
+    zygote.send(protocol.Cancel(request.run_id))
+    go.touch()
+    deadline = time.monotonic() + 30
+    while supervisor.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    worker.resume()
+    assert outcome(zygote.finish(protocol.Cancel(request.run_id))).done.outcome == "cancelled"
+    assert outcome(zygote.finish(protocol.Warm(zygote.run_id()))).done.outcome == "ok"
