@@ -70,6 +70,7 @@ class BenchResult(Struct, frozen=True):
     """One benchmark case. Times are medians in seconds per call; `speedup` = baseline / learner with its interval.
 
     bytes, flops: what a call must move and compute at least, where the case declares it.
+    note: what makes the figure worth less than others (noise, other work, a shared GPU).
     """
 
     case: str

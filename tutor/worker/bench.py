@@ -198,13 +198,13 @@ class Measurement:
                 break
             if now - told >= _TELL_EVERY:
                 told = now
-                send(protocol.Benched(self._request.run_id, self._result(counts, final=False), False))
+                send(protocol.Benched(self._request.run_id, self._result(final=False), False))
         if len(self._pairs) < stats.MIN_PAIRS:
             # Calls too long, or a machine too busy, to ever get a core undisturbed: the interval shows it.
             self._pairs += self._disturbed
-        return self._result(counts, final=True)
+        return self._result(final=True)
 
-    def _result(self, counts: tuple[int, int], *, final: bool) -> BenchResult:
+    def _result(self, *, final: bool) -> BenchResult:
         wanted, ratio = self._wanted, _ratio(self._pairs)
         met = stats.meets(ratio, wanted.target) if final and ratio.pairs >= stats.MIN_PAIRS else None
         return BenchResult(
@@ -221,12 +221,13 @@ class Measurement:
             median(theirs for _, theirs in self._pairs),
             self._request.against_name if self._request.against else "baseline",
             ratio.pairs,
-            self._note(ratio, counts, met) if final else "",
+            self._note(ratio, met) if final else "",
             *self._work,
         )
 
-    def _note(self, ratio: stats.Ratio, counts: tuple[int, int], met: bool | None) -> str:
-        parts = [f"{ratio.pairs} pairs of {counts[0]} and {counts[1]} calls", "one torch thread, collector off"]
+    def _note(self, ratio: stats.Ratio, met: bool | None) -> str:
+        """What makes this figure worth less than others; empty for one that was taken undisturbed."""
+        parts = []
         if met is None:
             parts.append(f"too noisy to say: 95 % between {ratio.low:.2f} and {ratio.high:.2f}")
         if len(self._disturbed) > len(self._pairs) / 4:

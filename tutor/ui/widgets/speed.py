@@ -111,7 +111,12 @@ def _before(view: View, case: str, width: int) -> list[Content | str | Part]:
 
 def _under_the_roof(view: View, bench: BenchResult, width: int) -> list[Content | str | Part]:
     """How near the case is to the machine's limit; nothing where the case does not say what it moves."""
-    placed = standing_under(bench, view.state.roof) if view.state.roof else None
+    if bench.bytes <= 0:
+        return []
+    if view.state.roof is None:
+        # The line has its place before the machine is measured: over SSH all below it would be sent once more.
+        return [(fit(f"{view.glyphs.ellipsis} of one core's bandwidth (b)", width, view.glyphs.ellipsis), "dim")]
+    placed = standing_under(bench, view.state.roof)
     return [(fit(f"{short(placed)} (b)", width, view.glyphs.ellipsis), "dim")] if placed else []
 
 
