@@ -89,7 +89,7 @@ def test_a_job_that_queues_says_so_and_is_withdrawn_when_the_learner_leaves(
         watch = Watch("demo-double", "--plain", "--launcher", "srun --exclusive")
         try:
             queued = watch.until("queued and waiting for resources")
-            assert "check: waiting for the launcher: srun: job" in queued
+            assert "check: waiting: srun: job" in queued
             assert "PENDING" in slurm.queue()
             watch.type("q")
             watch.process.wait(30)

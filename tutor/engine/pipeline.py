@@ -153,7 +153,7 @@ class _Run:
         """The worker that runs the learner's code, with what its launcher says while it waits for a place."""
         if not self.zygote.running:
             self._enter("check", "starting the worker")
-        with self.zygote.heard(lambda words: self._enter("check", f"waiting for the launcher: {words}")):
+        with self.zygote.heard(lambda words: self._enter("check", f"waiting: {words}")):
             return await self.zygote.start()
 
     async def _check(self, artifact: p.Artifact) -> tuple[Outcome, str]:
