@@ -6,12 +6,12 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tutor.core.errors import TutorError
 from tutor.core.events import Notice, Preparing
-from tutor.core.exercise import Course, ToolchainName
+from tutor.core.exercise import Course, Exercise, ToolchainName
 from tutor.engine.pipeline import Emit
 from tutor.engine.process import ProcessTree, run_command
 from tutor.toolchains.base import WarmTask
@@ -76,8 +76,10 @@ class Preparer:
 
     async def _pending(self) -> list[WarmTask]:
         """What is left to do, in the order of the lessons; asked anew each time, as the current exercise may change."""
-        names = dict.fromkeys(exercise.toolchain for exercise in self._course.exercises)
-        ordered = ([self._first] if self._first else []) + [name for name in names if name != self._first]
+        groups: dict[ToolchainName, list[Exercise]] = {}
+        for exercise in self._course.exercises:
+            groups.setdefault(exercise.toolchain, []).append(exercise)
+        ordered = sorted(groups.items(), key=lambda group: group[0] != self._first)
         tasks = await asyncio.to_thread(_tasks, ordered)
         return [task for task in tasks if task.name not in self._tried]
 
@@ -118,12 +120,12 @@ class Preparer:
             tree.signal(signal.SIGSTOP)
 
 
-def _tasks(names: Iterable[ToolchainName]) -> list[WarmTask]:
+def _tasks(groups: Iterable[tuple[ToolchainName, Sequence[Exercise]]]) -> list[WarmTask]:
     """The warm tasks of the toolchains that can build here."""
     found: dict[str, WarmTask] = {}
-    for name in names:
+    for name, exercises in groups:
         chain = toolchain(name)
         if chain.probe().ready:
-            for task in chain.warm():
+            for task in chain.warm(exercises):
                 found.setdefault(task.name, task)
     return list(found.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +123,6 @@ class Toolchain(Protocol):
         """Findings (code `build`) on the learner's lines from the tools' output, the one to fix first in front."""
         ...
 
-    def warm(self) -> tuple[WarmTask, ...]:
-        """Background work that makes later builds faster; empty when all is there."""
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
+        """Background work that makes later builds of these exercises of it faster; empty when all is there."""
         ...

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
 from tutor.toolchains.compilers import available, compiler
@@ -49,7 +50,7 @@ class CExtensionToolchain:
         """What the compiler and the linker say."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """Python.h, for clang."""
         if compiler().family != "clang":
             return ()

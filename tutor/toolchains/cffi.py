@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, WarmTask
 from tutor.toolchains.cext import python_recipe
@@ -55,6 +56,6 @@ class CffiToolchain:
         """The traceback of the build script, or what the compiler says of the C in it."""
         return traceback_findings(request, output) or compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """Nothing."""
         return ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tutor.core.exercise import ToolchainName
+from collections.abc import Sequence
+
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Step, WarmTask
@@ -49,6 +51,6 @@ class CtypesToolchain:
         """What a compiler said of the libraries."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """Nothing: a library of native/ takes a tenth of a second."""
         return ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tutor.core.errors import EnvironmentMissing
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains import programs
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, WarmTask
@@ -98,7 +99,7 @@ class CudaToolchain:
         """What nvcc, the host compiler and the linker say."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """The stable headers with the words of a CUDA build."""
         nvcc = programs.nvcc()
         if not self.probe().ready or nvcc.path is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tutor.core.exercise import ToolchainName
+from collections.abc import Sequence
+
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
 from tutor.toolchains.compilers import available
@@ -28,6 +30,6 @@ class CxxToolchain:
         """What the compiler and the linker say."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """Nothing: these sources include little."""
         return ()

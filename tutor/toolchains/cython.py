@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, CythonStep, WarmTask
 from tutor.toolchains.cext import python_recipe
@@ -74,7 +75,7 @@ class CythonToolchain:
         """What Cython says; the C compiler speaks of the .pyx too, thanks to line directives."""
         return cython_findings(request, output) or compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """The shared utility module."""
         target = shared_module()
         if target.is_file():

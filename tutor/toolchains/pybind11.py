@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
 from tutor.toolchains.cext import python_recipe
@@ -41,7 +42,7 @@ class Pybind11Toolchain:
         """What the compiler and the linker say."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """The precompiled header."""
         return header_task(pybind11_recipe("any", ()))
 

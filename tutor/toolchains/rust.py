@@ -6,19 +6,19 @@ import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tutor.core.errors import ContentError
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.toolchains import programs
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, Command, WarmTask
 from tutor.toolchains.diagnose_rust import cargo_findings
-from tutor.toolchains.packages import digest, extension_suffix, lessons_root, machine
+from tutor.toolchains.packages import digest, extension_suffix, machine
 from tutor.toolchains.recipe import snapshot_sources
 from tutor.toolchains.settings import settings
 
@@ -104,31 +104,24 @@ class RustToolchain:
         """What rustc and cargo say."""
         return cargo_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
-        """Each Rust exercise's solution once: fetches the crates, builds what all exercises share."""
-        return tuple(
-            task for file in sorted(lessons_root().glob("*/*/solution/Cargo.toml")) if (task := _warm_task(file.parent))
-        )
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
+        """Each exercise's solution once: fetches the crates, builds what all exercises share."""
+        return tuple(task for exercise in exercises if (task := _warm_task(exercise)))
 
 
-def _warm_task(folder: Path) -> WarmTask | None:
+def _warm_task(exercise: Exercise) -> WarmTask | None:
+    folder = exercise.solution
     lock = (folder / "Cargo.lock").read_bytes().hex() if (folder / "Cargo.lock").is_file() else ""
     key = digest(lock, programs.cargo().version, sorted(_environment().items()))
     done = settings().cache / "cargo" / "ready" / key
-    # The folder's own project path: the learner's exercise id is not known here, the shared dependencies are all that
-    # matters; a mark instead of the library, because cargo cleans its target folder as it likes.
     if done.is_file() or not programs.cargo().usable:
         return None
-    label = f"Rust crates of {_number(folder.parent)}"
+    label = f"Rust crates of {exercise.number}"
+    # A project of its own: the shared dependencies are all that matters. A mark instead of the library, because cargo
+    # cleans its target folder as it likes.
     build = _cargo(f"warm-{key}", folder, read_crate(folder), None, label)
     mark = Command(("sh", "-c", 'mkdir -p "${1%/*}" && : >"$1"', "sh", str(done)), folder, label, {})
     return WarmTask(f"rust-{key}", label, (build, mark), done, 20.0)
-
-
-def _number(exercise: Path) -> str:
-    """`2.3` for lessons/02_rust/03_bpe, as the learner knows it: each exercise has a label of its own."""
-    lesson, place = exercise.parent.name.partition("_")[0], exercise.name.partition("_")[0]
-    return f"{int(lesson)}.{int(place)}" if lesson.isdigit() and place.isdigit() else exercise.name
 
 
 def _cargo(name: str, source: Path, crate: Crate, out: Path | None, label: str = "cargo build") -> Command:

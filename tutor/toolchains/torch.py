@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
 
 from tutor.core.errors import EnvironmentMissing
-from tutor.core.exercise import ToolchainName
+from tutor.core.exercise import Exercise, ToolchainName
 from tutor.core.finding import Finding
 from tutor.core.protocol import Artifact
 from tutor.toolchains.base import Availability, BuildPlan, BuildRequest, WarmTask
@@ -107,7 +108,7 @@ class TorchToolchain:
         """What the compiler and the linker say."""
         return compiler_findings(request, output)
 
-    def warm(self) -> tuple[WarmTask, ...]:
+    def warm(self, exercises: Sequence[Exercise]) -> tuple[WarmTask, ...]:
         """The stable headers, then torch/library.h; the slow ones once an exercise has asked for them."""
         if not self.probe().ready:
             return ()

@@ -213,14 +213,16 @@ def test_other_ranks_are_refused(built, shape):
 def test_threads_do_not_change_the_result(built, rng):
     import torch
 
-    # Milliseconds of work for each thread: with less, a busy machine runs them one after the other.
-    weight = torch.randn(4096, 2003, generator=torch.Generator().manual_seed(int(rng.integers(1 << 31))))
+    # 8 million elements for each thread: with work of less than a time slice they can run one after the other on a busy
+    # machine, and none disturbs another.
+    rows = torch.randn(61, 4003, generator=torch.Generator().manual_seed(int(rng.integers(1 << 31))))
+    weight = rows.repeat(135, 1)  # 61 is prime: no two threads have the same row at a time
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         want = built.quantize_rows(weight)
         torch.set_num_threads(4)
-        for turn in range(6):
+        for turn in range(5):
             got = built.quantize_rows(weight)
             assert torch.equal(got[0], want[0]), f"with 4 threads q differs from that with one (turn {turn})"
             assert torch.equal(got[1], want[1]), f"with 4 threads the scales differ from those with one (turn {turn})"

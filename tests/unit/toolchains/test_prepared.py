@@ -36,9 +36,9 @@ def test_header_is_used_when_it_is_ready_and_given_up_when_it_is_bad(tmp_path: P
     tool = toolchain("cext")
     first = make_request(tmp_path / "a", "cext", "one", {"one.c": s.CEXT})
     assert "-include-pch" not in commands(tool.plan(first).stages)[0].argv
-    for task in tool.warm():
+    for task in tool.warm(()):
         run_task(task)
-    assert tool.warm() == ()
+    assert tool.warm(()) == ()
     command = commands(tool.plan(first).stages)[0]
     assert "-include-pch" in command.argv
     built = build(first)
@@ -59,7 +59,7 @@ def test_header_is_used_when_it_is_ready_and_given_up_when_it_is_bad(tmp_path: P
 @pytest.mark.usefixtures("clang")
 def test_syntax_check_finds_the_include_that_a_header_hid(tmp_path: Path) -> None:
     tool = toolchain("cext")
-    for task in tool.warm():
+    for task in tool.warm(()):
         run_task(task)
     text = s.CEXT.replace("#include <Python.h>\n", "")
     built = build(make_request(tmp_path, "cext", "one", {"one.c": text}))
@@ -83,7 +83,7 @@ def test_cython_uses_the_shared_module_once_it_is_made(tmp_path: Path) -> None:
     if not tool.probe().ready:
         pytest.skip(tool.probe().missing)
     request = make_request(tmp_path, "cython", "cy", {"cy.pyx": s.CYTHON})
-    for task in tool.warm():
+    for task in tool.warm(()):
         run_task(task)
     step = tool.plan(request).stages[0][0]
     assert isinstance(step, CythonStep)
