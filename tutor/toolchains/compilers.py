@@ -112,12 +112,15 @@ def base_flags(optimise: bool = True) -> tuple[str, ...]:
 
 
 def language_flags(chosen: Compiler, language: Language, std: str = "") -> tuple[str, ...]:
-    """The standard (C++20 unless asked otherwise), and what must stop a C build."""
+    """The standard (C++20 unless asked otherwise), what must stop a C build, columns in bytes as clang counts them."""
+    program = chosen.c if language == "c" else chosen.cxx
+    # Since gcc 11 a tab counts as the columns to the next tab stop; before there was no such option.
+    bytewise = ("-fdiagnostics-column-unit=byte",) if chosen.family == "gcc" and program.version >= (11,) else ()
     if language == "c++":
-        return (f"-std={std if std.startswith(('c++', 'gnu++')) else CXX_STANDARD}",)
+        return (f"-std={std if std.startswith(('c++', 'gnu++')) else CXX_STANDARD}", *bytewise)
     asked = (f"-std={std}",) if std and "++" not in std else ()
     # gcc < 14 only warns, and the module then fails to load: the line is known here and not there.
-    return (*asked, "-Werror=implicit-function-declaration")
+    return (*asked, "-Werror=implicit-function-declaration", *bytewise)
 
 
 def shorten_paths(*folders: Path) -> tuple[str, ...]:

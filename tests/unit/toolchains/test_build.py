@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import samples as s
@@ -13,6 +14,7 @@ from tutor.core.exercise import BuildOptions, ToolchainName
 from tutor.core.finding import Severity
 from tutor.toolchains.diagnose_python import syntax_errors
 from tutor.toolchains.registry import configure, environment_problem, toolchain
+from tutor.ui.caret import column_of
 
 GIVEN: dict[str, Mapping[str, str]] = {
     "view.hpp": {"view.cpp": s.VIEW_CPP},
@@ -114,6 +116,21 @@ def test_openmp_builds_with_whatever_has_its_library(tmp_path: Path, cache: Path
     built = build(make_request(tmp_path, "cxx", "omp", {"omp.c": OPENMP}, build=BuildOptions(flags=("-fopenmp",))))
     assert built.code == 0, built.output
     assert load(built.artifact, "print(built.threads())") == "3"
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("name", ["cext", "pybind11"])
+def test_columns_are_bytes_where_a_line_has_tabs(
+    tmp_path: Path, cache: Path, compiler: Literal["gcc", "clang"], name: ToolchainName
+) -> None:
+    configure(cache, compiler)
+    if not toolchain(name).probe().ready:
+        pytest.skip(toolchain(name).probe().missing)
+    line = "\tint here = 1;\t/* é */ here = nowhere;"
+    file = "one.c" if name == "cext" else "one.cpp"
+    built = build(make_request(tmp_path, name, "one", {file: f"void f(void)\n{{\n{line}\n}}\n"}))
+    (finding,) = [one for one in toolchain(name).parse(built.request, built.output) if "nowhere" in one.message]
+    assert column_of(built.output, finding) == line.encode().index(b"nowhere") + 1
 
 
 def test_undefined_symbol_is_a_link_error_where_it_is_used(tmp_path: Path) -> None:

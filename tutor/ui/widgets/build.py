@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -10,12 +9,14 @@ from textual.content import Content
 
 from tutor.core.finding import Finding, Severity
 from tutor.core.state import RunState
+from tutor.ui.caret import column_of, pointed
 from tutor.ui.glyphs import Glyphs
-from tutor.ui.typeset import Part, clean, fit, paragraph, seconds, stack
+from tutor.ui.typeset import Part, fit, paragraph, seconds, stack
 from tutor.ui.view import View
 from tutor.ui.widgets.panel import Panel
 
 _SHOWN = 6
+_LEAST = 16
 
 
 class BuildPanel(Panel):
@@ -90,13 +91,6 @@ def _source(sources: Mapping[str, tuple[str, ...]], finding: Finding) -> str | N
     return None
 
 
-def column(raw: str, finding: Finding) -> int | None:
-    """The 1-based column that the tool gave for a finding's line, from its own output."""
-    name = re.escape(PurePath(finding.file).name)
-    found = re.search(rf"{name}:{finding.line}:(\d+)", raw) if finding.line else None
-    return int(found.group(1)) if found else None
-
-
 def _error(finding: Finding, raw: str, source: str | None, width: int, glyphs: Glyphs) -> list[Content | str | Part]:
     """`file:line  message`, the line with its caret, then the explanation."""
     style = "bold $error" if finding.severity is Severity.ERROR else "bold $warning"
@@ -106,7 +100,7 @@ def _error(finding: Finding, raw: str, source: str | None, width: int, glyphs: G
     if place:
         lines.append(Content.assemble((place, style), "" if finding.severity is Severity.ERROR else "  warning"))
     if source is not None and finding.line:
-        lines.extend(_caret(source, finding.line, column(raw, finding), width, glyphs))
+        lines.extend(_caret(source, finding.line, column_of(raw, finding), width, glyphs))
     lines.extend(paragraph(head, width, 2))
     if rest.strip():
         lines.extend(paragraph(rest.strip(), width, 2, "dim"))
@@ -117,9 +111,5 @@ def _error(finding: Finding, raw: str, source: str | None, width: int, glyphs: G
 def _caret(source: str, line: int, at: int | None, width: int, glyphs: Glyphs) -> list[Part]:
     """The source line behind its number, and a caret under the column (or under the first sign)."""
     lead = f"{line:>5} {glyphs.rule} "
-    text = clean(source).rstrip()
-    spot = len(clean(source.encode()[: at - 1].decode(errors="replace"))) if at else len(text) - len(text.lstrip())
-    shift = max(0, spot - (width - len(lead) - 8))
-    room = max(width - len(lead), 8)
-    caret = " " * (len(lead) - 2) + f"{glyphs.rule} " + " " * (spot - shift) + "^"
-    return [(lead + fit(text[shift:], room, glyphs.ellipsis), ""), (caret, "bold $error")]
+    shown, caret = pointed(source, at, max(width - len(lead), _LEAST), glyphs)
+    return [(lead + shown, ""), (f"{'':>5} {glyphs.rule} {caret}", "bold $error")]
