@@ -36,6 +36,24 @@ def test_versions_are_listed_and_brought_back(cli: Cli, started: Callable[[str],
     assert "return x" in file.read_text()
 
 
+def test_in_a_workspace_behind_a_link_the_folder_says_which_exercise(
+    cli: Cli, started: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    double, total = started("demo-double"), started("demo-total")
+    link = tmp_path / "link"
+    link.symlink_to(cli.workspace)
+    monkeypatch.setenv("MLTUTOR_WORKSPACE", str(link))
+    for file in (double, total):
+        file.write_text("mine\n")
+        assert cli("reset", file.parent.name, "--yes").code == 0
+    monkeypatch.chdir(double.parent)
+    assert "demo-double" in cli("undo").out  # though demo-total was reset last
+    assert double.read_text() == "mine\n"
+    assert cli("reset", "--yes").code == 0
+    assert "mine" not in double.read_text()
+    assert "mine" not in total.read_text()
+
+
 @pytest.mark.slow
 def test_the_last_pass_can_be_compared_with(cli: Cli, started: Callable[[str], Path]) -> None:
     file = started("demo-double")

@@ -73,10 +73,14 @@ class Context:
         text = self.arguments.exercise
         if text:
             return find_exercise(self.course, text, self.workspace.root)
-        here = Path.cwd()
-        if here.is_relative_to(self.workspace.root) and here != self.workspace.root:
-            return find_exercise(self.course, str(here), self.workspace.root)
-        return self.course.find(self.progress.current) or self.next() or self.course.exercises[0]
+        return self.here() or self.course.find(self.progress.current) or self.next() or self.course.exercises[0]
+
+    def here(self) -> Exercise | None:
+        """The exercise of the folder one is in; None outside the workspace. Raises UsageError for another folder."""
+        # The current folder is known without symbolic links, the workspace as it was named.
+        folder, named = Path.cwd(), self.workspace.root
+        root = next((root for root in (named, named.resolve()) if folder.is_relative_to(root) and folder != root), None)
+        return find_exercise(self.course, str(named / folder.relative_to(root)), named) if root is not None else None
 
     def next(self) -> Exercise | None:
         """The first exercise in reading order that has not passed; None when all have."""

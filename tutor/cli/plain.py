@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+
+from msgspec.structs import replace
 
 from tutor.cli.context import Context
 from tutor.cli.output import Output
 from tutor.cli.plain_commands import Commands
-from tutor.cli.render.verdict import Report, headline, show_report
+from tutor.cli.typed import typed_lines
 from tutor.content import texts
 from tutor.core import events as e
 from tutor.core.errors import TutorError
@@ -21,7 +21,6 @@ from tutor.core.exercise import ALL_THE_SAME, Exercise
 from tutor.core.history import past_run
 from tutor.core.nudge import nudge
 from tutor.core.state import State
-from tutor.core.verdict import Outcome
 from tutor.engine.session import Session
 
 
@@ -42,12 +41,14 @@ class PlainWatch:
             loop.add_signal_handler(number, self._done.set)
         self.say(f"mltutor watches in plain mode ({reason}); {self.commands.summary}")
         follower = asyncio.create_task(self._follow())
-        reader = asyncio.create_task(self._read())
         ended = asyncio.create_task(self._done.wait())
         progress = self.session.state.progress
         if not progress.current and not progress.exercises and not self.output.as_json:
             await self.commands.obey("i")
         await self.session.handle(e.Open(exercise.id, run=True))
+        # What is typed before waits: it is about the exercise.
+        reader = asyncio.create_task(self._read())
+        reader.add_done_callback(lambda task: None if task.cancelled() or not task.exception() else self._done.set())
         await asyncio.wait({follower, ended}, return_when=asyncio.FIRST_COMPLETED)
         for task in (reader, follower, ended):
             task.cancel()
@@ -76,6 +77,8 @@ class PlainWatch:
                 self._compared(event)
             elif isinstance(event, e.PastRuns):
                 await self._nudge(event, state)
+            elif isinstance(event, e.Examined):
+                self._examined(event, state)
             else:
                 text = describe(event)
                 if text:
@@ -95,17 +98,24 @@ class PlainWatch:
             self.output.document(verdict.document())
             sys.stdout.flush()
             return
-        exercise = self.session.exercise(verdict.exercise)
-        workspace, run = self.context.workspace, state.run
-        place = ", ".join(self.context.shown(path) for path in workspace.paths(exercise))
-        files = await asyncio.to_thread(workspace.read, exercise)
-        self.say(f"result: {headline(self.output, verdict)}")
-        raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
-        past = (*state.past, past_run(time.time(), verdict))
-        show_report(self.output, Report(exercise, verdict, files, place, raw, cached, announced, past, state.roof))
-        if verdict.verdict is Outcome.PASS:
-            self.say(self.commands.onward())
+        # The run is not in the past yet that the state knows.
+        await self.commands.report(verdict, replace(state, past=(*state.past, past_run(time.time(), verdict))))
         sys.stdout.flush()
+
+    def _examined(self, event: e.Examined, state: State) -> None:
+        """What a sanitizer says; and that a pass is none any more, once one has found something."""
+        if text := describe(event):
+            self.say(text)
+        run = state.run
+        if run is None or run.verdict is None or run.judged is None or event.state != "found":
+            return
+        if self.output.as_json:
+            self.output.document(run.judged.document())
+            sys.stdout.flush()
+        elif run.verdict.passed and not run.judged.passed:
+            worst = run.judged.worst
+            first = f"; first mend {worst.place}: {worst.message}" if worst is not None else ""
+            self.say(f"result: no longer passed{first}")
 
     async def _nudge(self, event: e.PastRuns, state: State) -> None:
         """After a run: one line once the same thing has failed in several versions."""
@@ -128,10 +138,12 @@ class PlainWatch:
         self.say(f"hint {event.level} of {len(hints)}")
         if not self.output.as_json:
             self.output.raw(hints[event.level - 1])
+            if event.level > 1:
+                self.say("h N shows hint N again")
             sys.stdout.flush()
 
     async def _read(self) -> None:
-        async for line in _lines():
+        async for line in typed_lines():
             try:
                 await self.commands.obey(line)
             except TutorError as error:
@@ -168,21 +180,6 @@ def _told(event: e.Examined | e.Notice) -> str:
         return ""
     found = (f"{one.place}: {one.code}: {one.message}" for one in event.findings)
     return "; ".join((f"{event.title}: {event.message or event.state}", *found))
-
-
-async def _lines() -> AsyncIterator[str]:
-    """Lines of stdin; ends with it. A stdin that can't be waited for (a closed one, a plain file) is read at once."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except (OSError, ValueError, AttributeError):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            for line in sys.stdin:
-                yield line
-        return
-    while line_bytes := await reader.readline():
-        yield line_bytes.decode(errors="replace")
 
 
 def run_plain(context: Context, exercise: Exercise, reason: str) -> int:

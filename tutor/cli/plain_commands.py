@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
+import os
+import shutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from tutor.cli.context import Context
 from tutor.cli.doctor import show_machine
-from tutor.cli.output import Output, clean
-from tutor.cli.render.speed import show_speed
-from tutor.cli.render.tables import show_course, show_progress, show_versions
-from tutor.content import sources, texts
+from tutor.cli.output import clean
+from tutor.cli.plain_versions import VersionCommands
+from tutor.cli.render.tables import show_course, show_progress
+from tutor.cli.render.verdict import Report, headline, show_report
+from tutor.content import texts
 from tutor.content.lookup import find_exercise
 from tutor.core import events as e
-from tutor.core.errors import UsageError
 from tutor.core.exercise import Exercise
 from tutor.core.roof import standings
-from tutor.core.versions import newest_first
+from tutor.core.state import State
+from tutor.core.verdict import Outcome, Verdict
+from tutor.engine.process import run_beside
 from tutor.engine.session import Session
 from tutor.toolchains.readiness import look
-from tutor.ui.output import everything
+from tutor.ui.editor import launch
+from tutor.ui.output import everything, said
 from tutor.ui.roofline import plot, words
 
 # What the app's keys are called, for hands that know them: here a word says more than a letter.
 _KEYS = {"x": "reset", "u": "undo", "k": "stop", "/": "f", "help": "?", "quit": "q"}
-Against = Literal["solution", "starter", "pass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,14 @@ class Command:
     call: Callable[[list[str]], Awaitable[None]]
 
 
-class Commands:
+class Commands(VersionCommands):
     """Obeys one line at a time; `say` prints a numbered line, `leave` ends the watch."""
 
     def __init__(
         self, context: Context, session: Session, say: Callable[[str], None], leave: Callable[[], None]
     ) -> None:
-        self.context, self.session, self.say, self._leave = context, session, say, leave
-        self.output: Output = context.output
+        super().__init__(context, session, say)
+        self._leave = leave
         made = (*self._working(), *self._looking())
         self._by_word = {command.word: command for command in made}
 
@@ -56,13 +58,14 @@ class Commands:
         return (
             Command("r", "", "run now (an empty line too)", self._intent(e.Run())),
             Command("stop", "", "end the run", self._intent(e.Stop())),
-            Command("h", "", "one more hint", self._intent(e.Hint())),
+            Command("h", "[N]", "one more hint; hint N again, once it is open", self._hint),
+            Command("e", "", "your editor, where it has a window or pane of its own", self._edit),
             Command("n", "", "next exercise", self._next),
             Command("p", "", "previous exercise", self._previous),
             Command("o", "ID", "open an exercise by id, number or path; o alone is `raw`", self._open),
             Command("f", "WORDS", "find exercises", self._find),
             Command("reset", "", "put the starter back; your version is kept (x too)", self._intent(e.Reset())),
-            Command("undo", "[N]", "take a reset back, or bring kept version N back (u too)", self._undo),
+            Command("undo", "[N]", "take a reset back, or bring kept version N back (u too)", self.undo),
             Command("q", "", "quit", self._quit),
         )
 
@@ -71,12 +74,14 @@ class Commands:
             Command("t", "", "the task", self._task),
             Command("l", "", "all lessons, what has passed", self._lessons),
             Command("g", "", "progress: lessons, speeds, hints", self._progress),
-            Command("d", "[solution|starter|pass]", "your lines that differ", self._diff),
-            Command("c", "[solution|starter|pass]", "time yours and the other in one run", self._compare),
-            Command("s", "[yes]", "the solution; `yes` once you really want it", self._solution),
+            Command("d", "[solution|starter|pass]", "your lines that differ", self.diff),
+            Command("c", "[solution|starter|pass]", "time yours and the other in one run", self.compare),
+            Command("s", "[yes]", "the solution; `yes` once you really want it", self.solution),
             Command("b", "", "roofline: your cases and the bandwidth of this machine", self._roofline),
-            Command("v", "", "kept versions", self._versions),
+            Command("v", "", "kept versions", self.versions),
             Command("raw", "", "all that the tools and checks said, and the file it is in", self._raw),
+            Command("w", "", "the last result again", self._result),
+            Command("m", "", "what went wrong around your code so far, with remedies", self._messages),
             Command("i", "", "what this machine has, and what that means for the lessons", self._machine),
             Command("?", "", "this list", self._help),
         )
@@ -102,6 +107,30 @@ class Commands:
 
         return send
 
+    async def _hint(self, rest: list[str]) -> None:
+        opened = self.session.state.progress.of(self.session.state.current).hints
+        if not rest:
+            await self.session.handle(e.Hint())
+        elif rest[0].isdecimal() and 1 <= int(rest[0]) <= opened:
+            await self.session.handle(e.Hint(int(rest[0])))
+        else:
+            self.say("only a hint that is open can be shown again; h opens the next")
+
+    async def _edit(self, _: list[str]) -> None:
+        exercise, run = self.session.current(), self.session.state.run
+        paths = dict(zip(exercise.files, self.context.workspace.paths(exercise), strict=True))
+        worst = run.judged.worst if run is not None and run.judged is not None else None
+        name = worst.file if worst is not None and worst.file in paths else exercise.main_file
+        line = worst.line if worst is not None and worst.file in paths else None
+        start = launch(os.environ, paths[name], line, shutil.get_terminal_size(), self.context.arguments.edit_cmd)
+        if start.where == "here":
+            where = self.context.shown(paths[name]) + (f", line {line}" if line else "")
+            self.say(f"open it in another window: {where}")
+            return
+        code, said_it = await run_beside(start.argv)
+        opened = f"opened {name}" + (f" at line {line}" if line else "")
+        self.say(f"{start.argv[0]} did not start: {said_it}" if code else opened)
+
     async def _quit(self, _: list[str]) -> None:
         self._leave()
 
@@ -125,9 +154,11 @@ class Commands:
         await self.session.handle(e.Open(there.id, run=True))
 
     def _neighbour(self, step: int) -> Exercise | None:
-        every = self.context.course.exercises
-        place = [exercise.id for exercise in every].index(self.session.state.current) + step
-        return every[place] if 0 <= place < len(every) else None
+        every, current = self.context.course.exercises, self.session.state.current
+        place = next((number for number, exercise in enumerate(every) if exercise.id == current), None)
+        if place is None or not 0 <= place + step < len(every):
+            return None
+        return every[place + step]
 
     def onward(self) -> str:
         """What comes after a pass; nothing goes on by itself."""
@@ -162,6 +193,9 @@ class Commands:
     async def _roofline(self, _: list[str]) -> None:
         run, roof = self.session.state.run, self.session.state.roof
         cases = standings(run.bench if run else (), roof)
+        if not self.session.current().bench:
+            self.say("this exercise has no benchmark")
+            return
         if not cases or roof is None:
             self.say("no roofline yet: nothing that counts its bytes has been measured, or not yet this machine")
             return
@@ -177,96 +211,31 @@ class Commands:
         show_machine(self.output, machine)
         self.say("nothing of this stops you: what can't run here says so and is skipped")
 
+    async def _messages(self, _: list[str]) -> None:
+        self.output.raw(said(self.session.state.notices, self.output.console.width).rstrip("\n"))
+
+    async def _result(self, _: list[str]) -> None:
+        run = self.session.state.run
+        if run is None or run.judged is None:
+            self.say("nothing has run to its end yet; r runs")
+        else:
+            await self.report(run.judged, self.session.state)
+
+    async def report(self, verdict: Verdict, state: State) -> None:
+        """What a run has shown, with the learner's lines."""
+        exercise, workspace, run = self.session.exercise(verdict.exercise), self.context.workspace, state.run
+        place = ", ".join(self.context.shown(path) for path in workspace.paths(exercise))
+        files = await asyncio.to_thread(workspace.read, exercise)
+        self.say(f"result: {headline(self.output, verdict)}")
+        raw, cached, announced = (run.raw, run.cached, len(run.announced)) if run else ("", False, 0)
+        show_report(
+            self.output, Report(exercise, verdict, files, place, raw, cached, announced, state.past, state.roof)
+        )
+        if verdict.verdict is Outcome.PASS:
+            self.say(self.onward())
+
     async def _raw(self, _: list[str]) -> None:
         text = clean(everything(self.session.state.run))
         path = await asyncio.to_thread(self.context.workspace.keep_text, "output", text)
         self.output.raw(text.rstrip("\n"))
         self.say(f"all of this is in {path}")
-
-    # -- versions of the files
-
-    async def _undo(self, rest: list[str]) -> None:
-        if not rest:
-            await self.session.handle(e.Undo())
-        elif rest[0].isdigit():
-            await self.session.handle(e.BringBack(int(rest[0])))
-        else:
-            self.say("undo takes the number of a version; v lists them")
-
-    async def _versions(self, _: list[str]) -> None:
-        exercise = self.session.current()
-        kept = await asyncio.to_thread(self.context.workspace.versions, exercise)
-        if not kept:
-            self.say("no other version is kept yet; reset, undo and every pass keep one")
-            return
-        mine = await asyncio.to_thread(self.context.workspace.read, exercise)
-        show_versions(self.output, tuple(newest_first(kept)), mine, self.session.state.past)
-        self.say("undo N brings one back; what is there now is kept")
-
-    async def _solution(self, rest: list[str]) -> None:
-        exercise = self.session.current()
-        if not self._may_look(exercise) and rest != ["yes"]:
-            self.say("you have not passed this yet; h may be all you need, `s yes` shows the solution")
-            return
-        await self.session.handle(e.SolutionSeen())
-        for name, content in sources.solution_files(exercise).items():
-            self.say(f"solution: {name}")
-            self.output.raw(content.decode(errors="replace").rstrip("\n"))
-
-    async def _diff(self, rest: list[str]) -> None:
-        exercise = self.session.current()
-        against = self._against(exercise, rest)
-        if against is None:
-            return
-        mine = await asyncio.to_thread(self.context.workspace.read, exercise)
-        other = await asyncio.to_thread(self._files, exercise, against)
-        self.say(f"diff: lines with - are yours, with + the {against}'s")
-        self._show_diff(mine, other)
-
-    def _show_diff(self, mine: Mapping[str, bytes], other: Mapping[str, bytes]) -> None:
-        for name in other:
-            left, right = (side.get(name, b"").decode(errors="replace").splitlines() for side in (mine, other))
-            lines = list(difflib.unified_diff(left, right, lineterm="", n=2))[2:]
-            self.output.raw(f"{name}: {'no difference' if not lines else f'{len(lines)} lines'}")
-            for line in lines:
-                self.output.raw(line)
-
-    async def _compare(self, rest: list[str]) -> None:
-        against = self._against(self.session.current(), rest)
-        if against is not None:
-            await self.session.handle(e.Compare(against))
-
-    def compared(self, event: e.Compared) -> None:
-        """The session's answer to `c`, once it is over."""
-        if event.message:
-            self.say(f"comparison: {event.message}")
-        if event.bench:
-            self.say(f"yours beside the {event.bench[0].against}")
-            show_speed(self.output, event.bench)
-            sys.stdout.flush()
-
-    def _may_look(self, exercise: Exercise) -> bool:
-        done = self.session.state.progress.of(exercise.id)
-        return done.passed or done.solution_seen
-
-    def _against(self, exercise: Exercise, rest: list[str]) -> Against | None:
-        """What to compare with: the solution only where it may be seen. Raises UsageError."""
-        free = self._may_look(exercise)
-        match rest:
-            case []:
-                return "solution" if free else "starter"
-            case ["starter"]:
-                return "starter"
-            case ["pass"]:
-                return "pass"
-            case ["solution"] if free:
-                return "solution"
-            case ["solution"]:
-                self.say("you have not passed this yet; `s yes` shows the solution, then it can be compared with")
-                return None
-        raise UsageError("compare with solution, starter or pass")
-
-    def _files(self, exercise: Exercise, against: Against) -> Mapping[str, bytes]:
-        if against == "pass":
-            return self.context.workspace.last_pass(exercise).files
-        return sources.solution_files(exercise) if against == "solution" else sources.starter_files(exercise)

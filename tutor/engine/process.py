@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -261,9 +262,16 @@ async def run_attached(argv: Sequence[str]) -> int:
     return done.returncode
 
 
-async def run_beside(argv: Sequence[str]) -> tuple[int, str]:
-    """Run a program that opens its own window or pane and returns; its exit code and what it said on stderr."""
-    done = await asyncio.to_thread(
-        subprocess.run, tuple(argv), stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    return done.returncode, done.stderr.decode(errors="replace").strip()
+async def run_beside(argv: Sequence[str], patience: float = 5.0) -> tuple[int, str]:
+    """Start a program with a window or pane of its own: its exit code and what it said on stderr.
+
+    One that is still there after `patience` seconds has its window (0): it lives on without us.
+    """
+    with tempfile.TemporaryFile() as said:  # no pipe: nobody reads it later, and it outlives us
+        nothing = subprocess.DEVNULL
+        process = subprocess.Popen(tuple(argv), stdin=nothing, stdout=nothing, stderr=said, start_new_session=True)
+        deadline = time.monotonic() + patience
+        while (code := process.poll()) is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        said.seek(0)
+        return (code, said.read().decode(errors="replace").strip()) if code is not None else (0, "")

@@ -121,10 +121,8 @@ class ExerciseActions(VersionActions):
     async def _show_machine(self, first: bool) -> None:
         from tutor.ui.screens.machine import MachineSheet
 
-        try:
-            found = await asyncio.to_thread(self.host.material.machine, self.host.view.course)
-        except TutorError as error:
-            self.host.tell(error.message, error.remedy, "warning")
+        found = await self.ask(self.host.material.machine, self.host.view.course)
+        if found is None:
             return
         file = homely(self.host.material.path(exercise, exercise.main_file)) if (exercise := self.exercise) else ""
         self.app.push_screen(MachineSheet(self.host.view, found, first, file))
@@ -148,6 +146,8 @@ class ExerciseActions(VersionActions):
             self.host.tell("this machine's limits are being measured", "a few seconds, once")
         elif measured:
             self.host.tell("no roofline here: no case of this exercise counts the bytes that it moves")
+        elif view.exercise is not None and not view.exercise.bench:
+            self.host.tell("this exercise has no benchmark")
         else:
             self.host.tell("nothing has been measured yet", "speed is measured once every check passes")
 
@@ -165,14 +165,19 @@ class ExerciseActions(VersionActions):
         exercise = self.exercise
         if exercise is None:
             return
-        hints = await asyncio.to_thread(self.host.material.hints, exercise)
+        hints = await self.ask(self.host.material.hints, exercise)
+        if hints is None:
+            return
         opened = self.host.view.state.progress.of(exercise.id).hints
         if not hints:
             self.host.tell("this exercise has no hints")
             return
-        if not opened:
-            self.host.send(e.Hint(1))
-        self.app.push_screen(HintSheet(self.host, f"hints: {exercise.title}", hints, max(opened, 1)))
+        # The first one; and the next where the banner has just said that this key opens it.
+        offered = offer.hint if (offer := self.host.view.nudge) is not None else 0
+        level = max(opened, offered, 1)
+        if level > opened:
+            self.host.send(e.Hint(level))
+        self.app.push_screen(HintSheet(self.host, f"hints: {exercise.title}", hints, level))
 
     def action_raw(self) -> None:
         """All output of the newest run."""
@@ -214,8 +219,8 @@ class ExerciseActions(VersionActions):
     def _place(self, exercise: Exercise) -> tuple[str, int | None]:
         """The file and line of the finding to fix first; the main file where there is none."""
         run = self.host.view.run
-        finding = run.verdict.worst if run and run.verdict else None
-        if finding is None:
+        finding = run.judged.worst if run and run.judged else None
+        if finding is None or self.host.view.editable(finding) is None:
             finding = next((f for f in run.findings if f.line), None) if run else None
         return self.host.view.editable(finding) or (exercise.main_file, None)
 

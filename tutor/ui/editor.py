@@ -15,12 +15,15 @@ from tutor.core.errors import EnvironmentMissing
 _GUI = {"code", "code-insiders", "codium", "cursor", "windsurf", "subl", "zed", "zeditor", "gvim"}
 _GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
 # What git's editor needs and we must not have: the command would last until the file is closed.
-_WAITS = {"--wait", "-w"}
+_WAITS = {"--wait", "-w", "-f", "--nofork"}
 _COLON = {"hx", "helix", "subl", "zed", "zeditor"}
 _USUAL = ("sensible-editor", "nvim", "vim", "nano", "vi")
 # Programs that need a terminal of their own when --edit-cmd names them; --remote sends the file to one that runs.
 _IN_TERMINAL = {*_USUAL, "editor", "emacs", "hx", "helix", "micro", "kak", "ne", "joe", "jed", "mcedit", "mg"}
-_ELSEWHERE = ("--remote", "--server", "--create-frame", "-c")
+_ELSEWHERE = ("--remote", "--server")
+# With these emacsclient is as an editor in a terminal; without, the file goes to a window of the one that runs.
+_CLIENT_HERE = {"-t", "-nw", "--tty", "--no-window-system"}
+_NEW_FRAME = {"-c", "--create-frame"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def launch(
         raise EnvironmentMissing(f"the editor `{words[0]}` is not on PATH", remedy)
     argv = _filled(words, path, line)
     name = os.path.basename(words[0])
-    if name in _GUI or (command and (name not in _IN_TERMINAL or any(word in _ELSEWHERE for word in words))):
+    if name in _GUI or (command and not _in_terminal(name, words, environ)):
         return Launch(tuple(argv), "beside")
     inside = _multiplexer(environ)
     if inside == "tmux":
@@ -54,6 +57,14 @@ def launch(
         place = ("--close-on-exit", "--cwd", str(path.parent))
         return Launch(("zellij", "run", *_zellij(size), *place, "--", *argv), "beside")
     return Launch(tuple(argv), "here")
+
+
+def _in_terminal(name: str, words: list[str], environ: Mapping[str, str]) -> bool:
+    """Whether what --edit-cmd names needs a terminal of its own."""
+    if name == "emacsclient":
+        windowed = environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
+        return not _CLIENT_HERE.isdisjoint(words) or (not windowed and not _NEW_FRAME.isdisjoint(words))
+    return name in _IN_TERMINAL and not any(word.startswith(_ELSEWHERE) for word in words)
 
 
 def _multiplexer(environ: Mapping[str, str]) -> str:
@@ -76,7 +87,7 @@ def _words(environ: Mapping[str, str], command: str) -> list[str]:
         raise EnvironmentMissing(f"the editor's command can't be read: {error}", "quote it as a shell would") from error
     if not chosen and _in_vs_code(environ):
         chosen = next(([name] for name in _of_vs_code(environ) if shutil.which(name)), [])
-    if chosen and os.path.basename(chosen[0]) in _GOTO:
+    if chosen and os.path.basename(chosen[0]) in _GUI:
         chosen = [word for word in chosen if word not in _WAITS]
     return chosen or _usual()
 

@@ -36,7 +36,7 @@ def wrap(text: str, width: int, indent: int = 0) -> list[str]:
     return lines
 
 
-def fit(text: str, width: int, ellipsis: str = "…") -> str:
+def fit(text: str, width: int, ellipsis: str) -> str:
     """The cleaned single-line text cut to `width` cells, an ellipsis where something was lost."""
     text = clean(text).replace("\n", " ")
     if cell_len(text) <= width:
@@ -49,13 +49,13 @@ def pad(text: str, width: int) -> str:
     return set_cell_size(text, max(width, 0))
 
 
-def spread(left: Iterable[Part], right: Iterable[Part], width: int) -> Content:
+def spread(left: Iterable[Part], right: Iterable[Part], width: int, ellipsis: str) -> Content:
     """One line: `left` at the left edge, `right` at the right one; the right side goes first to its room."""
     right = tuple(right)
     room = max(width - sum(cell_len(text) for text, _ in right) - (1 if right else 0), 0)
     parts: list[Part] = []
     for text, style in left:
-        text = fit(text, room)
+        text = fit(text, room, ellipsis)
         room -= cell_len(text)
         parts.append((text, style))
     return Content.assemble(*parts, " " * (room + (1 if right else 0)), *right)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from textual import work
 from textual.screen import Screen
 
 from tutor.core import events as e
+from tutor.core.errors import TutorError
 from tutor.core.exercise import Exercise
 from tutor.core.versions import Version
 from tutor.ui.host import Host
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tutor.ui.screens.diff import Against
     from tutor.ui.widgets.listing import Line
     from tutor.ui.widgets.sidebyside import Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class VersionActions(Screen[None]):
@@ -30,6 +34,14 @@ class VersionActions(Screen[None]):
     def exercise(self) -> Exercise | None:
         """The exercise that is open."""
         return self.host.view.exercise
+
+    async def ask(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `read` returns, in a thread; None when it can't be read, which is told: lessons may change under us."""
+        try:
+            return await asyncio.to_thread(read, *args, **kwargs)
+        except TutorError as error:
+            self.host.tell(error.message, error.remedy, "warning")
+            return None
 
     def _may_look(self, exercise: Exercise) -> bool:
         done = self.host.view.state.progress.of(exercise.id)
@@ -55,8 +67,9 @@ class VersionActions(Screen[None]):
         exercise = self.exercise
         if exercise is None or not await self._asked(exercise):
             return
-        lines = await asyncio.to_thread(_listed, self.host.material.solution, exercise)
-        self.app.push_screen(ListingSheet(f"solution: {', '.join(exercise.files)}", lines))
+        lines = await self.ask(_listed, self.host.material.solution, exercise)
+        if lines is not None:
+            self.app.push_screen(ListingSheet(f"solution: {', '.join(exercise.files)}", lines))
 
     @work(exclusive=True, group="sheet")
     async def action_diff(self) -> None:
@@ -78,19 +91,21 @@ class VersionActions(Screen[None]):
         while against is not None:
             if against == "solution" and not await self._asked(exercise):
                 against = "starter"
-            other = await asyncio.to_thread(self._other, exercise, against)
+            other = await self.ask(self._other, exercise, against)
             if other is None:
+                return
+            if not other:
                 self.host.tell("no version that passed has been kept yet", "the next one that passes will be")
                 against = "starter"
                 continue
             rows = await asyncio.to_thread(_compared, self.host.material.learner, other, exercise)
             against = await self.app.push_screen_wait(DiffSheet(self.host, rows, against, timed))
 
-    def _other(self, exercise: Exercise, against: Against) -> dict[str, bytes] | None:
-        """The files of the right side; None when no pass was kept. Runs in a thread."""
+    def _other(self, exercise: Exercise, against: Against) -> dict[str, bytes]:
+        """The files of the right side; none when no pass was kept. Runs in a thread."""
         if against == "pass":
             passed = [v for v in self.host.material.versions(exercise) if v.kind == "passed"]
-            return dict(passed[-1].files) if passed else None
+            return dict(passed[-1].files) if passed else {}
         return self.host.material.solution(exercise) if against == "solution" else self.host.material.starter(exercise)
 
     @work(exclusive=True, group="sheet")
@@ -101,7 +116,9 @@ class VersionActions(Screen[None]):
         exercise = self.exercise
         if exercise is None:
             return
-        kept: tuple[Version, ...] = await asyncio.to_thread(self.host.material.versions, exercise)
+        kept: tuple[Version, ...] | None = await self.ask(self.host.material.versions, exercise)
+        if kept is None:
+            return
         if not kept:
             self.host.tell("no other version is kept yet", "reset, undo and every pass keep one")
             return

@@ -31,7 +31,8 @@ def undo(arguments: Namespace) -> int:
     """Bring back what the last reset (or undo) replaced, or any kept version; or list them."""
     context = Context(arguments)
     named = arguments.exercise or arguments.list or arguments.to
-    exercise = context.exercise() if named else context.workspace.last_reset(context.course.exercises)
+    exercise = context.exercise() if named else context.here()
+    exercise = exercise or context.workspace.last_reset(context.course.exercises)
     if exercise is None:
         raise UsageError("nothing to undo", "undo takes back a reset; none was made in this workspace")
     if arguments.list:

@@ -25,7 +25,7 @@ def moment(view: View) -> str:
         return "A run is on its way. Saving again ends it and starts over with the newest text; k ends it."
     if run.build_ok is False:
         return "It does not build yet. Panel 2 shows each error on your line; e opens the first, o shows all output."
-    verdict = run.verdict
+    verdict = run.judged
     if verdict is None:
         return "The last run was ended. r runs again."
     if verdict.verdict is Outcome.PASS:

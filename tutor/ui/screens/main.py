@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
 from textual.widget import Widget
@@ -33,7 +33,11 @@ WIDE = 120
 class MainScreen(ExerciseActions):
     """Everything the learner sees most of the time."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(),
+        Binding("tab", "cycle(1)", "next panel", show=False),
+        Binding("shift+tab", "cycle(-1)", "panel before", show=False),
+    ]
     AUTO_FOCUS = "#task"
 
     def __init__(self, host: Host, course: Course) -> None:
@@ -53,7 +57,9 @@ class MainScreen(ExerciseActions):
         }
         self.column = Vertical(*self.panels.values(), id="panels")
         self.columns = Horizontal(id="columns")
-        self.top, self.tab_bar, self.key_bar = Bar("title"), Bar("tabs"), Bar("keys")
+        self.top, self.tab_bar, self.key_bar = (
+            Bar(name, host.view.glyphs.ellipsis) for name in ("title", "tabs", "keys")
+        )
         self.verdict, self.status = VerdictBanner("verdict"), StatusLine("status")
 
     def compose(self) -> ComposeResult:
@@ -155,6 +161,16 @@ class MainScreen(ExerciseActions):
         if target.display and target.is_attached:
             self.set_focus(target)
 
+    def action_cycle(self, step: int) -> None:
+        """The next panel: on a narrow screen, where one of them is seen at a time, it comes to the front."""
+        if self.has_class("-tabs"):
+            place = TABS.index(self.tab) + step if self.tab in TABS else 0
+            self.switch(TABS[place % len(TABS)])
+        elif step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
     def focused_name(self) -> str:
         """The id of the panel that has the focus, or the tab's."""
         focused: Widget | None = self.focused
@@ -166,7 +182,7 @@ def _key_parts(view: View, width: int) -> list[Part]:
 
     Each keeps its place, so that eyes and bytes over SSH are spared: after a pass `next` only lights up.
     """
-    verdict = view.run.verdict if view.run else None
+    verdict = view.run.judged if view.run else None
     names = ["run", "edit", "hint", "diff", "next", "lessons", "find"]
     passed = verdict is not None and verdict.passed
     if view.running:

@@ -14,8 +14,9 @@ from tutor.ui.view import View
 class Bar(Static):
     """A line of parts that is only drawn when they differ."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, ellipsis: str) -> None:
         super().__init__(id=id, markup=False, classes="bar")
+        self._ellipsis = ellipsis
         self._left: tuple[Part, ...] = ()
         self._right: tuple[Part, ...] = ()
         self._shown: object = None
@@ -33,7 +34,7 @@ class Bar(Static):
         width = line_width(self)
         if width > 0 and (subject := (self._left, self._right, width)) != self._shown:
             self._shown = subject
-            self.update(spread(self._left, self._right, width), layout=False)
+            self.update(spread(self._left, self._right, width, self._ellipsis), layout=False)
 
 
 def title(view: View, width: int) -> tuple[list[Part], list[Part]]:

@@ -49,7 +49,8 @@ class ChecksPanel(Panel):
         for check in _in_order(run):
             if isinstance(check, str):
                 # Only the sign is dim: when the result comes, that one cell is all that is sent.
-                lines.append(Content.assemble((f"{view.glyphs.pending} ", "dim"), fit(name(check), width - 2)))
+                words = fit(name(check), width - 2, view.glyphs.ellipsis)
+                lines.append(Content.assemble((f"{view.glyphs.pending} ", "dim"), words))
             else:
                 lines.extend(_result(check, width, view.glyphs))
         if not lines:
@@ -82,7 +83,7 @@ def _result(check: CheckResult, width: int, glyphs: Glyphs) -> list[Content | st
     took = [(seconds(check.seconds, glyphs.micro), "dim")] if check.seconds >= 0.1 else []
     text = "" if check.outcome is Outcome.PASS else style
     lines: list[Content | str | Part] = [
-        spread([(f"{glyphs.outcome(check.outcome)} ", style), (name(check.id), text)], took, width)
+        spread([(f"{glyphs.outcome(check.outcome)} ", style), (name(check.id), text)], took, width, glyphs.ellipsis)
     ]
     if check.outcome is Outcome.PASS:
         return lines
@@ -92,21 +93,22 @@ def _result(check: CheckResult, width: int, glyphs: Glyphs) -> list[Content | st
         if finding.message != check.message:
             lines.extend(paragraph(f"{finding.code}: {finding.message}", width, 2))
         if finding.place:
-            lines.append((f"  {glyphs.arrow} {fit(finding.place, width - 4)}  {finding.code}", "$accent"))
+            place = fit(finding.place, width - 4, glyphs.ellipsis)
+            lines.append((f"  {glyphs.arrow} {place}  {finding.code}", "$accent"))
     if not any(finding.place for finding in check.findings):
         # A finding with a line says more than a trace does; `o` has the trace.
-        lines.extend(_excerpt(check.detail, _DETAIL, "", width))
-    lines.extend(_excerpt(check.output, _PRINTED, "it printed:", width))
+        lines.extend(_excerpt(check.detail, _DETAIL, "", width, glyphs))
+    lines.extend(_excerpt(check.output, _PRINTED, "it printed:", width, glyphs))
     return lines
 
 
-def _excerpt(text: str, limit: int, title: str, width: int) -> list[Part]:
+def _excerpt(text: str, limit: int, title: str, width: int, glyphs: Glyphs) -> list[Part]:
     """The first lines of a long text, dim, and how many more `o` shows."""
     rows = clean(text[: 400 * limit]).strip("\n").splitlines()
     if not any(row.strip() for row in rows):
         return []
     made: list[Part] = [(f"  {title}", "dim")] if title else []
-    made.extend((f"    {fit(row, width - 4)}", "dim") for row in rows[:limit])
+    made.extend((f"    {fit(row, width - 4, glyphs.ellipsis)}", "dim") for row in rows[:limit])
     rest = text.strip("\n").count("\n") + 1 - limit
     if rest > 0:
         made.append((f"    {plural(rest, 'more line')}: o", "dim"))

@@ -139,7 +139,7 @@ def _case(bench: BenchResult, width: int, glyphs: Glyphs, right: Part) -> list[C
     """The four lines of a case; `right` says where it stands."""
     against = bench.baseline if bench.against == "baseline" else bench.against
     left: list[Part] = [(bench.case, "bold"), (f" against {against}", "dim")]
-    lines: list[Content | str | Part] = [spread(left, [right], width)]
+    lines: list[Content | str | Part] = [spread(left, [right], width, glyphs.ellipsis)]
     interval = f"({ratio(bench.low, '')}{glyphs.dash}{ratio(bench.high, glyphs.times)})"
     value = f" {ratio(bench.speedup, glyphs.times)} {interval}"
     room = max(width - len(value), 8)

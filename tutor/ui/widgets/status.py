@@ -84,4 +84,7 @@ def _now(view: View, terse: bool, room: int) -> Part:
     # Who has waited for ten of them waits in steps of five.
     elapsed = int(max(view.now - run.saved_at, 0.0))
     elapsed -= elapsed % 5 if elapsed > 10 else 0
-    return (f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32)} {elapsed} s".ljust(room), "bold $accent")
+    return (
+        f"{view.glyphs.running} {_DOING[run.stage]}{fit(detail, 32, view.glyphs.ellipsis)} {elapsed} s".ljust(room),
+        "bold $accent",
+    )

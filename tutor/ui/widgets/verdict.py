@@ -67,7 +67,10 @@ def banner(view: View) -> tuple[tuple[Part, ...], ...]:
     run = view.run
     if view.state.missing:
         gone = f"  {PurePath(view.state.missing).name} is gone"
-        return ((("MISSING", "bold $warning"), (gone, "")), (("save it again, or press u (undo) or x (reset)", "dim"),))
+        return (
+            (("MISSING", "bold $warning"), (gone, "")),
+            (("save it again, or press v (kept versions) or x (starter)", "dim"),),
+        )
     if run is None:
         words = "save the file, or press r to run" if view.connected else "starting the engine"
         return ((("READY", "bold"), (f"  {words}", "")), (("", ""),))
