@@ -10,8 +10,9 @@ from tutor.core.errors import EnvironmentMissing
 from tutor.core.finding import Finding
 from tutor.core.verdict import BenchResult
 from tutor.ui import editor, terminal, typeset
+from tutor.ui.caret import column_of
 from tutor.ui.glyphs import ASCII, UNICODE
-from tutor.ui.widgets import build, checks, references, sidebyside, speed
+from tutor.ui.widgets import checks, references, sidebyside, speed
 from tutor.ui.widgets.listing import highlight
 
 
@@ -51,9 +52,9 @@ def test_inconclusive_and_missed_are_said_in_words():
 
 
 def test_columns_come_from_the_tools_own_output():
-    assert build.column(fakes.RAW, Finding("build", "", "collate.c", 7)) == 34
-    assert build.column(" --> src/lib.rs:12:9", Finding("build", "", "src/lib.rs", 12)) == 9
-    assert build.column("", Finding("build", "", "collate.c", 7)) is None
+    assert column_of(fakes.RAW, Finding("build", "", "collate.c", 7)) == 34
+    assert column_of(" --> src/lib.rs:12:9", Finding("build", "", "src/lib.rs", 12)) == 9
+    assert column_of("", Finding("build", "", "collate.c", 7)) is None
 
 
 def test_amounts_carry_their_sign():
@@ -162,8 +163,16 @@ def test_in_the_terminal_of_vs_code_that_is_the_editor(programs):
     programs("vim", "code")
     assert place({"TERM_PROGRAM": "vscode"}).argv == ("code", "--goto", "/w/my files/a.c:7")
     assert place({"TERM_PROGRAM": "vscode", "EDITOR": "vim"}).argv[0] == "vim"
-    # `code --wait` is what git wants; here it would last until the file is closed.
+
+
+def test_an_editor_with_a_window_is_not_waited_for(programs):
+    """`code --wait` is what git wants; here it would last until the file is closed."""
+    programs("code", "subl", "gvim", "emacsclient")
     assert place({"EDITOR": "code --wait"}).argv == ("code", "--goto", "/w/my files/a.c:7")
+    assert place({"EDITOR": "subl -n -w"}).argv == ("subl", "-n", "/w/my files/a.c:7")
+    assert place({"EDITOR": "gvim -f"}).argv == ("gvim", "+7", "/w/my files/a.c")
+    window = place({"EDITOR": "vim", "DISPLAY": ":0"}, command="emacsclient -c {file}")
+    assert window.where == "beside"
 
 
 def test_the_kin_of_vs_code_are_told_apart_in_their_terminals(programs, tmp_path):
@@ -190,10 +199,15 @@ def test_the_kin_of_vs_code_are_told_apart_in_their_terminals(programs, tmp_path
         ("tool open {file} --line={line}", ("tool", "open", "/w/my files/a.c", "--line=7"), "beside"),
         ("vim '+call cursor({line}, 1)' {file}", ("vim", "+call cursor(7, 1)", "/w/my files/a.c"), "here"),
         ("vim", ("vim", "+7", "/w/my files/a.c"), "here"),
+        ("nvim -c {line} {file}", ("nvim", "-c", "7", "/w/my files/a.c"), "here"),
+        ("nvim --remote-silent {file}", ("nvim", "--remote-silent", "/w/my files/a.c"), "beside"),
+        ("emacsclient -n {file}", ("emacsclient", "-n", "/w/my files/a.c"), "beside"),
+        ("emacsclient -t {file}", ("emacsclient", "-t", "/w/my files/a.c"), "here"),
+        ("emacsclient -c {file}", ("emacsclient", "-c", "/w/my files/a.c"), "here"),
     ],
 )
 def test_edit_cmd_goes_before_all_and_names_file_and_line(programs, command, argv, where):
-    programs("vim", "nvim", "tool")
+    programs("vim", "nvim", "tool", "emacsclient")
     start = place({"EDITOR": "nothing"}, command=command)
     assert (start.argv, start.where) == (argv, where)
 

@@ -156,6 +156,7 @@ async def test_the_palette_has_every_action(stage):
     async with stage() as s:
         entries = {entry.title for entry in s.app.get_system_commands(s.app.screen)}
         assert {f"{a.label.capitalize()} ({shown(a.keys[0])})" for a in ACTIONS} - entries == {"Palette (ctrl+p)"}
+        assert {"Redraw (ctrl+l)", "To shell (ctrl+z)"} <= entries
         await s.press("ctrl+p", *"stop", "enter")
         await s.settle()
         assert s.intents[-1] == e.Stop()
