@@ -1,4 +1,4 @@
-"""The roofline: how near a kernel comes to what one core of this machine can move and compute at most."""
+"""The roofline: how near a kernel comes to what one core of this machine, or its GPU, can move and compute at most."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from tutor.core.verdict import BenchResult
 
 
 class Roof(Struct, frozen=True):
-    """Measured limits of one core. bandwidth: (bytes of data, bytes a second), from the caches to memory."""
+    """Measured limits of one core, or of the GPU. bandwidth: (bytes of data, bytes a second), from caches to memory."""
 
     bandwidth: tuple[tuple[int, float], ...]
     flops: float
+    gpu: bool = False
+
+    @property
+    def whose(self) -> str:
+        """Of what these are the limits."""
+        return "the GPU" if self.gpu else "one core"
 
     def bandwidth_for(self, size: int) -> tuple[int, float]:
         """The limit for data of this size: that of the smallest measured size that is not smaller, else of memory."""
@@ -41,18 +47,20 @@ class Standing(Struct, frozen=True):
     flops: float
     share: float
     bound: Literal["memory", "arithmetic"]
+    whose: str = "one core"
 
 
 def standing(bench: BenchResult, roof: Roof) -> Standing | None:
-    """Where a case stands; None for one that declares no bytes, or was not timed."""
-    if bench.bytes <= 0 or bench.seconds <= 0 or not roof.bandwidth or roof.flops <= 0:
+    """Where a case stands; None for one that declares no bytes, was not timed, or ran on what this roof is not of."""
+    known = bench.bytes > 0 and bench.seconds > 0 and bool(roof.bandwidth) and roof.flops > 0
+    if not known or bench.gpu != roof.gpu:
         return None
     limit = roof.bandwidth_for(bench.bytes)[1]
     intensity = bench.flops / bench.bytes
     bound: Literal["memory", "arithmetic"] = "arithmetic" if intensity * limit > roof.flops else "memory"
     rate, flops = bench.bytes / bench.seconds, bench.flops / bench.seconds
     share = flops / roof.flops if bound == "arithmetic" else rate / limit
-    return Standing(bench.case, bench.bytes, bench.seconds, rate, limit, intensity, flops, share, bound)
+    return Standing(bench.case, bench.bytes, bench.seconds, rate, limit, intensity, flops, share, bound, roof.whose)
 
 
 def standings(bench: Iterable[BenchResult], roof: Roof | None) -> tuple[Standing, ...]:

@@ -69,7 +69,7 @@ class CheckResult(Struct, frozen=True):
 class BenchResult(Struct, frozen=True):
     """One benchmark case. Times are medians in seconds per call; `speedup` = baseline / learner with its interval.
 
-    bytes, flops: what a call must move and compute at least, where the case declares it.
+    bytes, flops: what a call must move and compute at least, where the case declares it. gpu: it was timed there.
     note: what makes the figure worth less than others (noise, other work, a shared GPU).
     """
 
@@ -89,6 +89,7 @@ class BenchResult(Struct, frozen=True):
     note: str = ""
     bytes: int = 0
     flops: int = 0
+    gpu: bool = False
 
     @property
     def conclusive(self) -> bool:

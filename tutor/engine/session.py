@@ -261,7 +261,7 @@ class Session:
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
         await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
+        if roof := await self._bench.roof.asked(verdict.bench, self.state.roof, self._watching):
             self._emit(e.RoofKnown(roof))
         if (self._watching or order.sanitize) and verdict.stage != "build":
             verdict = await judged(self._bench.second_wave, self._record, job, verdict, before)

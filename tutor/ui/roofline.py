@@ -19,17 +19,17 @@ def words(one: Standing, glyphs: Glyphs) -> tuple[str, str]:
     """`moves 21.0 MB a call at 6.21 GB/s`, and how much of what is possible here that is."""
     moves = f"moves {amount(one.size, 'B')} a call at {amount(one.rate, 'B/s')}"
     if one.bound == "arithmetic":
-        here = f"{one.share:.0%} of the arithmetic of one core, at {amount(one.flops, 'flop/s')}"
+        here = f"{one.share:.0%} of the arithmetic of {one.whose}, at {amount(one.flops, 'flop/s')}"
     else:
-        here = f"{one.share:.0%} of the {amount(one.limit, 'B/s')} that one core gets here"
+        here = f"{one.share:.0%} of the {amount(one.limit, 'B/s')} that {one.whose} gets here"
     return moves, here + (": the caches held a part" if one.share > 1.05 and one.bound == "memory" else "")
 
 
 def short(one: Standing) -> str:
     """The same in one phrase."""
     if one.bound == "arithmetic":
-        return f"{amount(one.flops, 'flop/s')}, {one.share:.0%} of one core's arithmetic"
-    return f"{amount(one.rate, 'B/s')}, {one.share:.0%} of one core's {amount(one.limit, 'B/s')}"
+        return f"{amount(one.flops, 'flop/s')}, {one.share:.0%} of {one.whose}'s arithmetic"
+    return f"{amount(one.rate, 'B/s')}, {one.share:.0%} of {one.whose}'s {amount(one.limit, 'B/s')}"
 
 
 def plot(roof: Roof, cases: Sequence[Standing], width: int, height: int, glyphs: Glyphs) -> list[str]:

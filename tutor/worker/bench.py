@@ -223,6 +223,7 @@ class Measurement:
             ratio.pairs,
             self._note(ratio, met) if final else "",
             *self._work,
+            self._device,
         )
 
     def _note(self, ratio: stats.Ratio, met: bool | None) -> str:

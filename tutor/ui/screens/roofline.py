@@ -1,4 +1,4 @@
-"""The roofline sheet: the learner's cases under what one core of this machine can move and compute at most."""
+"""The roofline sheet: the learner's cases under what one core of this machine, or its GPU, can do at most."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RooflineSheet(Sheet[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("b", "close", "close", show=False)]
 
     def __init__(self, view: View, roof: Roof, cases: tuple[Standing, ...]) -> None:
-        super().__init__("roofline: one core of this machine", "esc closes")
+        super().__init__(f"roofline: {roof.whose} of this machine", "esc closes")
         self.view, self.roof, self.cases = view, roof, cases
 
     def content(self) -> list[Widget]:

@@ -113,10 +113,12 @@ def _under_the_roof(view: View, bench: BenchResult, width: int) -> list[Content 
     """How near the case is to the machine's limit; nothing where the case does not say what it moves."""
     if bench.bytes <= 0:
         return []
-    if view.state.roof is None:
+    roof = view.state.roof
+    if roof is None or roof.gpu != bench.gpu:
         # The line has its place before the machine is measured: over SSH all below it would be sent once more.
-        return [(fit(f"{view.glyphs.ellipsis} of one core's bandwidth (b)", width, view.glyphs.ellipsis), "dim")]
-    placed = standing_under(bench, view.state.roof)
+        whose = "the GPU" if bench.gpu else "one core"
+        return [(fit(f"{view.glyphs.ellipsis} of {whose}'s bandwidth (b)", width, view.glyphs.ellipsis), "dim")]
+    placed = standing_under(bench, roof)
     return [(fit(f"{short(placed)} (b)", width, view.glyphs.ellipsis), "dim")] if placed else []
 
 
