@@ -174,6 +174,14 @@ def test_a_broadcast_row_counts_every_time(built, rng):
     assert got == total(array), f"a row repeated 5 times (stride 0): sum {got}, want {total(array)}"
 
 
+def slices(length):
+    """Slices of a dimension that begin, end and step anywhere near it. (st.slices takes steps of any size, and the
+    product of two of them is no stride.)"""
+    place = st.none() | st.integers(-length - 1, length + 1)
+    step = st.none() | st.integers(-length - 1, length + 1).filter(bool)
+    return st.builds(slice, place, place, step)
+
+
 @settings(max_examples=30, deadline=None, database=None)
 @given(data=st.data())
 def test_any_chain_of_operations_agrees_with_numpy(built, data):
@@ -189,7 +197,7 @@ def test_any_chain_of_operations_agrees_with_numpy(built, data):
             array, view = np.swapaxes(array, dim, other), out
             names.append(f"transpose({dim}, {other})")
         else:
-            part = data.draw(st.slices(array.shape[dim]))
+            part = data.draw(slices(array.shape[dim]))
             view = sliced(built, view, dim, part)
             array = array[(slice(None),) * dim + (part,)]
             names.append(f"slice({dim}, {part.start}, {part.stop}, {part.step})")
