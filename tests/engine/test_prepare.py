@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tutor.core import events as e
 from tutor.core.exercise import Course
 from tutor.engine import prepare
 from tutor.engine.prepare import Preparer
+from tutor.engine.process import run_command
 from tutor.toolchains.base import Command, WarmTask
 from tutor.toolchains.settings import settings
 
@@ -95,6 +98,32 @@ async def test_it_stands_still_while_paused(course: Course, tmp_path: Path, monk
     warming.preparer.resume()
     await warming.until("long", "ready")
     assert (tmp_path / "done").exists()
+    await warming.preparer.close()
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock")
+async def test_what_holds_a_lock_that_builds_need_is_ended_and_begins_again(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, lock = tmp_path / "log", tmp_path / "lock"
+
+    async def lines(number: int) -> None:
+        async with asyncio.timeout(20):
+            while not log.exists() or len(log.read_text().splitlines()) < number:
+                await asyncio.sleep(0.01)
+
+    script = f"exec flock {lock} sh -c 'echo begins >> {log}; exec sleep 1000'"
+    locking = replace(task("cargo", script, tmp_path / "never"), locks=True)
+    warming = Warming(course, [locking], monkeypatch)
+    warming.preparer.start()
+    await lines(1)
+    warming.preparer.pause()
+    build = await run_command(Command(("flock", "-w", "5", str(lock), "true"), tmp_path, "build", {}))
+    assert build.ok, "the build waited for what stands still"
+    assert len(log.read_text().splitlines()) == 1
+    warming.preparer.resume()
+    await lines(2)
+    assert warming.states("cargo") == ["running"]
     await warming.preparer.close()
 
 

@@ -13,8 +13,8 @@ from tutor.core.errors import TutorError
 from tutor.core.events import Notice, Preparing
 from tutor.core.exercise import Course, Exercise, ToolchainName
 from tutor.engine.pipeline import Emit
-from tutor.engine.process import ProcessTree, run_command
-from tutor.toolchains.base import WarmTask
+from tutor.engine.process import CommandResult, ProcessTree, run_command
+from tutor.toolchains.base import Command, WarmTask
 from tutor.toolchains.registry import toolchain
 from tutor.toolchains.settings import settings
 
@@ -29,6 +29,7 @@ class Preparer:
         self._first: ToolchainName | None = None
         self._tried: set[str] = set()
         self._tree: ProcessTree | None = None
+        self._locks = self._ended = False
         self._go = asyncio.Event()
         self._go.set()
         self._task: asyncio.Task[None] | None = None
@@ -43,7 +44,7 @@ class Preparer:
         """Stop its processes where they are, so that a run has the machine."""
         self._go.clear()
         if self._tree:
-            self._tree.signal(signal.SIGSTOP)
+            self._hold(self._tree)
 
     def resume(self) -> None:
         """Let them go on."""
@@ -103,20 +104,35 @@ class Preparer:
     async def _steps(self, task: WarmTask) -> str:
         """'' or the output of the step that failed."""
         await asyncio.to_thread(lambda: task.target.parent.mkdir(parents=True, exist_ok=True))
+        self._locks = task.locks
         for step in task.steps:
-            await self._go.wait()
             patient = replace(step, timeout=max(step.timeout, PATIENCE))  # it may stand still for long
-            try:
-                result = await run_command(patient, low=True, on_start=self._started)
-            finally:
-                self._tree = None
+            result = await self._step(patient)
+            while self._ended and not result.ok:
+                result = await self._step(patient)
             if not result.ok:
                 return result.output or f"`{step.label}` ended with {result.code}"
         return ""
 
+    async def _step(self, step: Command) -> CommandResult:
+        await self._go.wait()
+        self._ended = False
+        try:
+            return await run_command(step, low=True, on_start=self._started)
+        finally:
+            self._tree = None
+
     def _started(self, tree: ProcessTree) -> None:
         self._tree = tree
         if not self._go.is_set():
+            self._hold(tree)
+
+    def _hold(self, tree: ProcessTree) -> None:
+        """Stop it, or end it where the run's own build would wait for its lock; then it begins anew on `resume`."""
+        if self._locks:
+            self._ended = True
+            tree.kill()
+        else:
             tree.signal(signal.SIGSTOP)
 
 
