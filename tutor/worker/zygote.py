@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tutor.core import protocol
-from tutor.worker import integrity, linux, pages
+from tutor.worker import integrity, linux, pages, scratch
 from tutor.worker.child import keep_from_children
 
 _Work = protocol.Check | protocol.Bench | protocol.Cythonize | protocol.Diagnose
@@ -205,6 +205,7 @@ class Zygote:
                 self._selector.unregister(fd)
             os.close(fd)
         self._kill_orphans()
+        scratch.remove(run.pid)
         seconds = time.monotonic() - run.started
         if run.cancelled:
             self.send(protocol.Done(run.run_id, "cancelled", seconds=seconds))
