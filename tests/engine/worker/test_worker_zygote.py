@@ -172,12 +172,14 @@ def test_a_run_cancelled_as_it_ends(zygote: ZygoteClient, tmp_path: Path, lesson
     before = set(worker.children())
     request = protocol.Check(zygote.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
     zygote.send(request)
-    zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Announced))
+    zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Started))
     (supervisor,) = set(worker.children()) - before
+    deadline = time.monotonic() + 30
+    while worker.status() != psutil.STATUS_SLEEPING:  # stopped before it waits, it would hear the run first
+        assert time.monotonic() < deadline
     worker.suspend()
     zygote.send(protocol.Cancel(request.run_id))
     go.touch()
-    deadline = time.monotonic() + 30
     while supervisor.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)
