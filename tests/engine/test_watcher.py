@@ -257,3 +257,17 @@ async def test_the_moment_is_that_of_the_write(tmp_path: Path) -> None:
         written = file.stat().st_mtime
         await seen.settle(1)
         assert seen.moments == [written]
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_it_ends_in_the_moment_of_an_event(tmp_path: Path, turns: int) -> None:
+    (tmp_path / "a.c").write_text("int a;\n")
+    seen = Seen()
+    watcher = Watcher(seen.on_save, seen.missing.append, lambda how, why: None, inotify=False, poll=10)
+    await watcher.watch([tmp_path / "a.c"])
+    await asyncio.sleep(0.05)
+    watcher._stirred.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await watcher.close()

@@ -135,7 +135,9 @@ class Watcher:
     async def _next(self) -> bool:
         """Wait for the next pass; True when inotify stirred and has been silent for the settle time since."""
         try:
-            await asyncio.wait_for(self._stirred.wait(), self._poll)
+            # not wait_for: that of Python 3.11 loses a cancellation that comes in the moment of the event
+            async with asyncio.timeout(self._poll):
+                await self._stirred.wait()
         except TimeoutError:
             return False
         await self._settle()
