@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tutor.core import events as e
+from tutor.core.errors import ContentError
 from tutor.core.exercise import Course
 from tutor.engine import prepare
 from tutor.engine.prepare import Preparer
@@ -125,6 +126,28 @@ async def test_what_holds_a_lock_that_builds_need_is_ended_and_begins_again(
     await lines(2)
     assert warming.states("cargo") == ["running"]
     await warming.preparer.close()
+
+
+async def test_a_malformed_lesson_is_told_once_and_a_defect_of_ours_is_handed_on(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[e.Event] = []
+    crashes: list[BaseException] = []
+    errors: list[Exception] = [ContentError(Path("Cargo.toml"), "not a usable Cargo.toml")] * 2
+
+    def tasks(groups: object) -> list[WarmTask]:
+        raise errors.pop() if errors else ZeroDivisionError
+
+    monkeypatch.setattr(prepare, "_tasks", tasks)
+    preparer = Preparer(course, told.append, crashes.append)
+    for _ in range(3):
+        preparer.start()
+        await preparer.done()
+    (notice,) = told
+    assert isinstance(notice, e.Notice)
+    assert notice.text == "nothing can be prepared: Cargo.toml: not a usable Cargo.toml"
+    assert [type(error) for error in crashes] == [ZeroDivisionError]
+    await preparer.close()
 
 
 async def test_closing_ends_what_runs(course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from tutor.core.errors import TutorError
 from tutor.core.events import Notice, Preparing
 from tutor.core.exercise import Course, Exercise, ToolchainName
+from tutor.engine.fanout import tell_crash
 from tutor.engine.pipeline import Emit
 from tutor.engine.process import CommandResult, ProcessTree, run_command
 from tutor.toolchains.base import Command, WarmTask
@@ -24,10 +25,11 @@ PATIENCE = 1800.0
 class Preparer:
     """Runs the warm tasks of the toolchains in lesson order, the current exercise's first."""
 
-    def __init__(self, course: Course, emit: Emit) -> None:
-        self._course, self._emit = course, emit
+    def __init__(self, course: Course, emit: Emit, on_crash: Callable[[BaseException], None] | None = None) -> None:
+        self._course, self._emit, self._on_crash = course, emit, on_crash
         self._first: ToolchainName | None = None
         self._tried: set[str] = set()
+        self._told: set[str] = set()
         self._tree: ProcessTree | None = None
         self._locks = self._ended = False
         self._go = asyncio.Event()
@@ -39,6 +41,8 @@ class Preparer:
         self._first = first
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="prepare")
+            if self._on_crash:
+                tell_crash(self._task, self._on_crash)
 
     def pause(self) -> None:
         """Stop its processes where they are, so that a run has the machine."""
@@ -66,7 +70,11 @@ class Preparer:
     async def _run(self) -> None:
         while True:
             await self._go.wait()
-            pending = await self._pending()
+            try:
+                pending = await self._pending()
+            except (TutorError, OSError) as error:
+                self._tell_once(f"nothing can be prepared: {error}")
+                return
             if not pending:
                 return
             for number, task in enumerate(pending):
@@ -74,6 +82,12 @@ class Preparer:
                 if number:
                     self._emit(state)
             await self._make(pending[0], len(pending))
+
+    def _tell_once(self, text: str) -> None:
+        """It is asked again after every run."""
+        if text not in self._told:
+            self._told.add(text)
+            self._emit(Notice("warning", text, "Builds work, only slower."))
 
     async def _pending(self) -> list[WarmTask]:
         """What is left to do, in the order of the lessons; asked anew each time, as the current exercise may change."""

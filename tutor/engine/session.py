@@ -19,7 +19,7 @@ from tutor.core.state import State
 from tutor.core.verdict import Verdict
 from tutor.engine import clangd, snapshot
 from tutor.engine.compare import Against, Comparer, comparison, keep_pass
-from tutor.engine.fanout import Fanout
+from tutor.engine.fanout import Fanout, tell_crash
 from tutor.engine.pipeline import Job
 from tutor.engine.prepare import Preparer
 from tutor.engine.record import Record
@@ -60,8 +60,10 @@ class Session:
         self._bench = Workbench(self.home, self._emit, self._launcher, self._worker)
         self._comparer = Comparer(self._bench, self.workspace, self._emit)
         self._runner = Runner(self._work, self._fanout.crash)
-        self._preparer = Preparer(self.course, self._emit)
-        self._watcher = Watcher(self._saved, self._missing, lambda how, why: self._emit(e.WatchStatus(how, why)))
+        self._preparer = Preparer(self.course, self._emit, self._fanout.crash)
+        self._watcher = Watcher(
+            self._saved, self._missing, lambda how, why: self._emit(e.WatchStatus(how, why)), self._fanout.crash
+        )
         self._spawn(self._start_worker("plain"))
         await self._record.load()
         if not self._watching:
@@ -291,6 +293,7 @@ class Session:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        tell_crash(task, self._fanout.crash)
 
 
 def _named(at: float) -> str:
