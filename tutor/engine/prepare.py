@@ -6,7 +6,8 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from tutor.core.errors import TutorError
@@ -55,6 +56,15 @@ class Preparer:
         self._go.set()
         if self._tree:
             self._tree.signal(signal.SIGCONT)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still inside the block."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     async def done(self) -> None:
         """Wait until nothing is left to prepare; at once when it was never started."""

@@ -241,30 +241,28 @@ class Session:
         """What the runner runs: a run, or a comparison, of which nothing is recorded."""
         if order.against is None:
             return await self._job(order)
-        self._preparer.pause()
         try:
-            return await self._comparer.run(order.exercise, order.against)
+            with self._preparer.paused():
+                return await self._comparer.run(order.exercise, order.against)
         except TutorError as error:
             self._comparer.forget(error.message)
             return None
-        finally:
-            self._preparer.resume()
 
     async def _job(self, order: Order) -> Verdict:
         """One run from reading the files to the written progress; background work stands still meanwhile."""
-        self._preparer.pause()
         before = self.state.progress.of(order.exercise.id)
         try:
-            taken = await self._take(order.exercise)
-            job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
-            verdict = await self._bench.pipeline.run(job, lambda verdict: self._keep(order, taken, verdict))
+            with self._preparer.paused():
+                taken = await self._take(order.exercise)
+                job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
+                verdict = await self._bench.pipeline.run(job, lambda verdict: self._keep(order, taken, verdict))
+                await asyncio.shield(self._record.finished(verdict, complete=order.bench))
+                # Measured once and kept: it needs the machine as much as the run did.
+                if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
+                    self._emit(e.RoofKnown(roof))
         finally:
-            self._preparer.resume()
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
-        await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if self.state.roof is None and (roof := await self._bench.roof.asked(verdict.bench, self._watching)):
-            self._emit(e.RoofKnown(roof))
         if (self._watching or order.sanitize) and verdict.stage != "build":
             verdict = await judged(self._bench.second_wave, self._record, job, verdict, before)
         self._bench.builder.forget_old()
