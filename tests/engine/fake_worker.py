@@ -25,9 +25,12 @@ def check(request: p.Check) -> None:
     run = request.run_id
     say(p.Announced(run, ("one", "two")))
     say(p.Checked(run, CheckResult("one", Outcome.PASS)))
-    if behaviour == "hang":
+    if behaviour in ("hang", "end slowly"):
         while run not in cancelled:
             time.sleep(0.01)
+        if behaviour == "end slowly":
+            time.sleep(0.5)
+            Path(request.folder, "ended").touch()
         say(p.Done(run, "cancelled"))
     elif behaviour == "die":
         print("cannot go on", file=sys.stderr, flush=True)

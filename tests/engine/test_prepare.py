@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tutor.core import events as e
+from tutor.core.errors import ContentError
 from tutor.core.exercise import Course
 from tutor.engine import prepare
 from tutor.engine.prepare import Preparer
+from tutor.engine.process import run_command
 from tutor.toolchains.base import Command, WarmTask
 from tutor.toolchains.settings import settings
 
@@ -96,6 +100,54 @@ async def test_it_stands_still_while_paused(course: Course, tmp_path: Path, monk
     await warming.until("long", "ready")
     assert (tmp_path / "done").exists()
     await warming.preparer.close()
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock")
+async def test_what_holds_a_lock_that_builds_need_is_ended_and_begins_again(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, lock = tmp_path / "log", tmp_path / "lock"
+
+    async def lines(number: int) -> None:
+        async with asyncio.timeout(20):
+            while not log.exists() or len(log.read_text().splitlines()) < number:
+                await asyncio.sleep(0.01)
+
+    script = f"exec flock {lock} sh -c 'echo begins >> {log}; exec sleep 1000'"
+    locking = replace(task("cargo", script, tmp_path / "never"), locks=True)
+    warming = Warming(course, [locking], monkeypatch)
+    warming.preparer.start()
+    await lines(1)
+    warming.preparer.pause()
+    build = await run_command(Command(("flock", "-w", "5", str(lock), "true"), tmp_path, "build", {}))
+    assert build.ok, "the build waited for what stands still"
+    assert len(log.read_text().splitlines()) == 1
+    warming.preparer.resume()
+    await lines(2)
+    assert warming.states("cargo") == ["running"]
+    await warming.preparer.close()
+
+
+async def test_a_malformed_lesson_is_told_once_and_a_defect_of_ours_is_handed_on(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[e.Event] = []
+    crashes: list[BaseException] = []
+    errors: list[Exception] = [ContentError(Path("Cargo.toml"), "not a usable Cargo.toml")] * 2
+
+    def tasks(groups: object) -> list[WarmTask]:
+        raise errors.pop() if errors else ZeroDivisionError
+
+    monkeypatch.setattr(prepare, "_tasks", tasks)
+    preparer = Preparer(course, told.append, crashes.append)
+    for _ in range(3):
+        preparer.start()
+        await preparer.done()
+    (notice,) = told
+    assert isinstance(notice, e.Notice)
+    assert notice.text == "nothing can be prepared: Cargo.toml: not a usable Cargo.toml"
+    assert [type(error) for error in crashes] == [ZeroDivisionError]
+    await preparer.close()
 
 
 async def test_closing_ends_what_runs(course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -10,15 +11,19 @@ from msgspec.structs import replace
 
 from tutor.content.course import load_course
 from tutor.core import events as e
+from tutor.core.exercise import Course, Exercise
 from tutor.core.finding import Finding
 from tutor.core.progress import ExerciseProgress
 from tutor.core.state import RunState
 from tutor.core.verdict import Outcome, Verdict
-from tutor.engine import snapshot
-from tutor.engine.record import without_pass
+from tutor.engine import secondwave, snapshot
+from tutor.engine.pipeline import Job
+from tutor.engine.record import Record, without_pass
+from tutor.engine.secondwave import SecondWave, judged
 from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
-from tutor.toolchains.sanitizers import ADDRESS, MEMCHECK, RACECHECK, SYNCCHECK, THREAD, choices
+from tutor.store.progress import ProgressStore
+from tutor.toolchains.sanitizers import ADDRESS, MEMCHECK, RACECHECK, SYNCCHECK, THREAD, Choice, Sanitizer, choices
 
 PLANTED = """#include <cstdlib>
 #include <mutex>
@@ -140,6 +145,38 @@ def test_kernels_are_examined_for_what_they_use() -> None:
     words = MEMCHECK.prefix(Path("/log"))
     assert "MLTUTOR_SANITIZER_LOG=/log" in words
     assert not any(word.startswith("LD_PRELOAD") for word in words)
+
+
+async def test_a_pass_that_the_first_sanitizer_refutes_is_none_when_a_save_cancels_the_second(
+    course: Course, exercise: Exercise, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = asyncio.Event()
+
+    async def found(_self: object, sanitizer: Sanitizer, *_: object) -> tuple[Finding, ...]:
+        if sanitizer is ADDRESS:
+            return (Finding("out-of-bounds", "writes 8 bytes", "add.c", 3),)
+        second.set()
+        await asyncio.Event().wait()
+        return ()
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(secondwave, "choices", lambda *_: (Choice(ADDRESS), Choice(THREAD)))
+    monkeypatch.setattr(SecondWave, "_found", found)
+    monkeypatch.setattr(SecondWave, "_look_for_hidden_includes", nothing)
+    record = Record(home, lambda event: None)
+    passed = Verdict(exercise.id, "digest", Outcome.PASS, "bench")
+    await record.finished(passed, complete=True)
+    job = Job(1, exercise, snapshot.of({"add.c": b""}), 0.0, "save")
+    async with Workbench(home, lambda event: None) as bench:
+        judging = asyncio.create_task(judged(bench.second_wave, record, job, passed, ExerciseProgress()))
+        await asyncio.wait_for(second.wait(), 20)
+        judging.cancel("a newer save")
+        with pytest.raises(asyncio.CancelledError):
+            await judging
+    progress, _ = ProgressStore(home.progress).load()
+    assert not progress.of(exercise.id).passed
 
 
 def test_error_of_the_second_wave_counts_against_a_pass() -> None:

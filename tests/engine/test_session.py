@@ -280,6 +280,31 @@ async def test_a_slow_build_is_killed_by_the_next_save(
         await followed.until(lambda: not alive_in(group))
 
 
+async def test_the_roof_is_measured_while_preparation_stands_still(
+    course: Course, exercise: Exercise, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparing: list[bool] = []
+    async with opened(course, tmp_path, home) as (session, _):
+
+        async def asked(bench: object, may_measure: bool) -> None:
+            preparing.append(session._preparer._go.is_set())
+
+        monkeypatch.setattr(session._bench.roof, "asked", asked)
+        await session.run_once(exercise)
+        assert preparing == [False]
+        assert session._preparer._go.is_set()
+
+
+async def test_a_crash_beside_the_runs_reaches_whoever_follows(course: Course, tmp_path: Path, home: Home) -> None:
+    async def crashing() -> None:
+        raise ZeroDivisionError
+
+    async with opened(course, tmp_path, home) as (session, followed):
+        session._spawn(crashing())
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(followed._task, 20)
+
+
 async def test_stop_and_run_by_key(course: Course, exercise: Exercise, tmp_path: Path, home: Home) -> None:
     async with opened(course, tmp_path, home, behaviour="hang") as (session, followed):
         await session.handle(e.Open("capi-add", run=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ from tutor.content.sources import solution_files
 from tutor.core.exercise import Course
 from tutor.core.finding import Finding, Severity
 from tutor.core.verdict import Outcome, Verdict
+from tutor.engine import verify as module
 from tutor.engine.verify import VerifyRow, solution_problem, verify
+from tutor.engine.workbench import Workbench
 from tutor.store.home import Home
 
 
@@ -43,6 +46,21 @@ async def test_a_sound_exercise_passes_every_row(course: Course, home: Home) -> 
             "faults/slow-loop.patch",
         )
     }
+
+
+async def test_builds_are_removed_as_the_rows_are_done(
+    course: Course, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benches: list[Workbench] = []
+
+    def made(*arguments: Any) -> Workbench:
+        benches.append(Workbench(*arguments))
+        return benches[0]
+
+    monkeypatch.setattr(module, "Workbench", made)
+    left = [len(list(benches[0].scratch.glob("build-*"))) async for _ in verify(course, jobs=2, home=home, bench=False)]
+    assert max(left) <= 2, "one for each row that is still being proved"
+    assert left[-1] == 0
 
 
 async def test_a_right_solution_in_another_style_must_pass(course: Course, home: Home) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tutor.engine import inotify
+from tutor.engine import watcher as watcher_module
 from tutor.engine.watcher import SETTLE, Watcher
 
 
@@ -231,6 +232,42 @@ async def test_a_folder_that_is_replaced_is_watched_on(tmp_path: Path) -> None:
         await seen.settle(2)
 
 
+async def test_it_outlives_a_system_without_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.c"
+    file.write_text("int a;\n")
+    calls: list[int] = []
+
+    def asked(folders: object) -> str:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(24, "Too many open files")
+        return ""
+
+    monkeypatch.setattr(watcher_module, "remote_file_system", asked)
+    monkeypatch.setattr(watcher_module, "REFOLLOW", 1)
+    async with watching(file) as seen:
+        async with asyncio.timeout(10):
+            while len(calls) < 2:
+                await asyncio.sleep(0.01)
+        file.write_text("int b;\n")
+        await seen.settle(1)
+
+
+async def test_a_defect_that_ends_it_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.c"
+    file.write_text("int a;\n")
+    crashes: asyncio.Queue[BaseException] = asyncio.Queue()
+
+    def on_save(paths: tuple[Path, ...], at: float) -> None:
+        raise ZeroDivisionError
+
+    watcher = Watcher(on_save, lambda path: None, lambda how, why: None, crashes.put_nowait)
+    await watcher.watch([file])
+    file.write_text("int b;\n")
+    assert isinstance(await asyncio.wait_for(crashes.get(), 10), ZeroDivisionError)
+    await watcher.close()
+
+
 async def test_it_says_how_it_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a.c"
     file.write_text("int a;\n")
@@ -248,6 +285,16 @@ async def test_it_says_how_it_watches(tmp_path: Path, monkeypatch: pytest.Monkey
         file.write_text("int b;\n")
         await seen.settle(1)
 
+    class Threadless(inotify.Observer):  # type: ignore[misc,valid-type]
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(inotify, "Observer", Threadless)
+    async with watching(file) as seen:
+        assert seen.status == [("poll", "inotify: can't start new thread")]
+        file.write_text("int c;\n")
+        await seen.settle(1)
+
 
 async def test_the_moment_is_that_of_the_write(tmp_path: Path) -> None:
     file = tmp_path / "a.c"
@@ -257,3 +304,17 @@ async def test_the_moment_is_that_of_the_write(tmp_path: Path) -> None:
         written = file.stat().st_mtime
         await seen.settle(1)
         assert seen.moments == [written]
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_it_ends_in_the_moment_of_an_event(tmp_path: Path, turns: int) -> None:
+    (tmp_path / "a.c").write_text("int a;\n")
+    seen = Seen()
+    watcher = Watcher(seen.on_save, seen.missing.append, lambda how, why: None, inotify=False, poll=10)
+    await watcher.watch([tmp_path / "a.c"])
+    await asyncio.sleep(0.05)
+    watcher._stirred.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await watcher.close()

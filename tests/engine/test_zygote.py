@@ -97,6 +97,43 @@ async def test_the_launcher_comes_first(fake_worker: tuple[str, ...]) -> None:
     assert not psutil.pid_exists(ready.pid)
 
 
+READY = f"echo '{p.encode(p.Ready('plain', 1, '3', 0.0)).decode()}'"
+
+
+async def test_a_worker_that_dies_while_the_rest_is_prepared_is_started_again(
+    tmp_path: Path, fake_worker: tuple[str, ...]
+) -> None:
+    async def prepare() -> None:
+        await asyncio.sleep(0.3)
+
+    once = f'[ -e {tmp_path}/died ] && exec "$@"; touch {tmp_path}/died; {READY}'
+    zygote = Zygote("plain", command=("sh", "-c", once, "sh", *fake_worker), prepare=prepare)
+    for _ in range(2):
+        got = await replies(zygote, request(zygote, tmp_path, "pass"))
+        assert isinstance(got[-1], p.Done)
+    await zygote.close()
+
+
+async def test_a_worker_that_dies_of_what_is_preloaded_is_an_error_that_callers_expect() -> None:
+    async def prepare() -> p.Warm:
+        return p.Warm(0)
+
+    script = f"{READY}; read line; echo bad library >&2; exit 1"
+    zygote = Zygote("plain", command=("sh", "-c", script), prepare=prepare)
+    with pytest.raises(WorkerError, match="bad library"):
+        await zygote.start()
+    await zygote.close()
+
+
+async def test_closing_a_worker_whose_pipe_is_closed(fake_worker: tuple[str, ...]) -> None:
+    zygote = Zygote("plain", command=fake_worker)
+    await zygote.start()
+    assert zygote._peer
+    assert zygote._peer.process.stdin
+    zygote._peer.process.stdin.close()
+    await zygote.close()
+
+
 QUEUES = """
 trap 'echo gone > "$1"; exit 1' TERM
 echo "srun: job 5 queued and waiting for resources" >&2

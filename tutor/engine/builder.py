@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Builder:
         self._cache, self._scratch, self._zygotes, self._find = cache, scratch, zygotes, find
         self._available: dict[ToolchainName, Availability] = {}
         self._numbers = itertools.count(1)
-        self._builds: list[Path] = []
+        self._builds: list[tuple[Snapshot, Path]] = []
         self._newest: dict[str, tuple[BuildRequest, BuildPlan]] = {}
 
     async def build(
@@ -130,14 +130,20 @@ class Builder:
         request.out.mkdir(parents=True)
         request.source.mkdir()
         snapshot.write(everything, request.source)
-        self._builds.append(folder)
+        self._builds.append((taken, folder))
         return request, everything
 
     def forget_old(self) -> None:
         """Remove all but the newest build folders; files that a process has mapped live on until it ends."""
         self._builds, old = self._builds[-KEEP_BUILDS:], self._builds[:-KEEP_BUILDS]
-        for folder in old:
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove(old)
+
+    async def forget(self, taken: Snapshot) -> None:
+        """Remove the folders of what was built of this snapshot, that very object: another may hold the same."""
+        over = [build for build in self._builds if build[0] is taken]
+        for build in over:
+            self._builds.remove(build)
+        await asyncio.to_thread(_remove, over)
 
     async def _run_stages(self, plan: BuildPlan, on_step: Callable[[str], None]) -> tuple[bool, str]:
         raw = ""
@@ -177,6 +183,11 @@ class Builder:
         if done.outcome in ("ok", "failed"):
             return CommandResult(int(done.outcome == "failed"), done.message, done.seconds)
         return await run_command(step.fallback)
+
+
+def _remove(builds: Iterable[tuple[Snapshot, Path]]) -> None:
+    for _, folder in builds:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _header_rejected(plan: BuildPlan, raw: str) -> bool:

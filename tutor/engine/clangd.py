@@ -10,6 +10,7 @@ from tutor.content.clangd import CompileEntry, write
 from tutor.content.workspace import Workspace
 from tutor.core.exercise import Exercise
 from tutor.engine.builder import Builder
+from tutor.store.atomic import explained
 from tutor.toolchains.base import BuildPlan, BuildRequest, Command
 
 _WITH_VALUE = {"-include-pch", "-o"}
@@ -20,7 +21,8 @@ async def describe(builder: Builder, exercise: Exercise, workspace: Workspace) -
     chain = await builder.chain(exercise)
     folder = workspace.folder(exercise)
     request = BuildRequest(exercise, folder, folder / ".mltutor-build")
-    plan = await asyncio.to_thread(chain.plan, request)
+    with explained("can't read"):
+        plan = await asyncio.to_thread(chain.plan, request)
     entries = tuple(_entries(plan, [folder / name for name in exercise.files]))
     await asyncio.to_thread(write, workspace.root, entries)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 from tutor.core.events import Event
 from tutor.core.state import State, reduce
@@ -48,3 +49,14 @@ class Fanout:
                 yield item
         finally:
             self._queues.discard(queue)
+
+
+def tell_crash(task: asyncio.Task[Any], on_crash: Callable[[BaseException], None]) -> None:
+    """Hand on what a task raises for whose result nobody waits: without it, it would be gone unnoticed."""
+
+    def look(done: asyncio.Task[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error:
+            on_crash(error)
+
+    task.add_done_callback(look)

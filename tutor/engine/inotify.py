@@ -63,6 +63,9 @@ class FolderEvents(FileSystemEventHandler):
         except OSError as error:
             _stop(observer)
             return _REASONS.get(error.errno or 0, f"inotify: {error.strerror or error}")
+        except RuntimeError as error:  # "can't start new thread"
+            _stop(observer)
+            return f"inotify: {error}"
         self._observer, self._followed = observer, wanted
         return ""
 

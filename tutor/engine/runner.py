@@ -33,6 +33,7 @@ class Runner:
         self._next: Order | None = None
         self._now: Order | None = None
         self._running: asyncio.Task[object] | None = None
+        self._ending = False
         self._wake = asyncio.Event()
         self._loop_task = asyncio.create_task(self._serve(), name="runner")
 
@@ -45,7 +46,7 @@ class Runner:
             return False
         self._next = order
         if self._running and not order.against:
-            self._running.cancel("a newer save")
+            self._cancel(self._running, "a newer save")
         self._wake.set()
         return True
 
@@ -58,7 +59,7 @@ class Runner:
         self._next = None
         running = self._running
         if running:
-            running.cancel(why)
+            self._cancel(running, why)
             await asyncio.wait({running})
 
     async def close(self) -> None:
@@ -67,12 +68,19 @@ class Runner:
         self._loop_task.cancel()
         await asyncio.wait({self._loop_task})
 
+    def _cancel(self, running: asyncio.Task[object], why: str) -> None:
+        """Once only: a second cancellation would break off its wait for the end of its processes."""
+        if not self._ending:
+            self._ending = True
+            running.cancel(why)
+
     async def _serve(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._next is not None:
                 self._now, self._next = self._next, None
+                self._ending = False
                 self._running = asyncio.ensure_future(self._work(self._now))
                 await asyncio.wait({self._running})
                 done, self._running, self._now = self._running, None, None

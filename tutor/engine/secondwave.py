@@ -51,16 +51,18 @@ class SecondWave:
         taken: Snapshot,
         passed: bool = False,
         only: tuple[str, ...] = tuple(BY_NAME),
+        found: list[Finding] | None = None,
     ) -> tuple[Finding, ...]:
         """All findings, each told as it comes. Never raises what the environment lacks: it tells that too.
 
         passed: look first for what compiled only because a precompiled header brought an #include along. only: names
-        of sanitizers; ThreadSanitizer takes minutes where a hundred checks fork.
+        of sanitizers; ThreadSanitizer takes minutes where a hundred checks fork. found: gets the findings as they come,
+        for a caller that needs them when it is cancelled before the last sanitizer.
         """
         if passed:
             await self._look_for_hidden_includes(exercise)
         text = b"\n".join(taken.files.values()).decode("utf-8", "replace")
-        found: list[Finding] = []
+        found = [] if found is None else found
         for choice in await asyncio.to_thread(choices, exercise, text):
             if choice.sanitizer.name not in only:
                 continue
@@ -101,12 +103,18 @@ class SecondWave:
 
 
 async def judged(wave: SecondWave, record: Record, job: Job, verdict: Verdict, before: ExerciseProgress) -> Verdict:
-    """The verdict with what the second wave finds; a pass that it refutes is taken back, to progress `before`."""
+    """The verdict with what the second wave finds; a pass that it refutes is taken back, to progress `before`.
+
+    What it has found before a newer save cancels it counts too.
+    """
     started = time.perf_counter()
-    found = await wave.examine(job.run_id, job.exercise, job.taken, verdict.passed)
-    now = verdict.joined(found, time.perf_counter() - started)
-    if verdict.passed and not now.passed:
-        await asyncio.shield(record.taken_back(verdict, before))
+    found: list[Finding] = []
+    try:
+        await wave.examine(job.run_id, job.exercise, job.taken, verdict.passed, found=found)
+    finally:
+        now = verdict.joined(tuple(found), time.perf_counter() - started)
+        if verdict.passed and not now.passed:
+            await asyncio.shield(record.taken_back(verdict, before))
     return now
 
 

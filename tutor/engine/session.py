@@ -19,7 +19,7 @@ from tutor.core.state import State
 from tutor.core.verdict import Verdict
 from tutor.engine import clangd, snapshot
 from tutor.engine.compare import Against, Comparer, comparison, keep_pass
-from tutor.engine.fanout import Fanout
+from tutor.engine.fanout import Fanout, tell_crash
 from tutor.engine.pipeline import Job
 from tutor.engine.prepare import Preparer
 from tutor.engine.record import Record
@@ -60,8 +60,10 @@ class Session:
         self._bench = Workbench(self.home, self._emit, self._launcher, self._worker)
         self._comparer = Comparer(self._bench, self.workspace, self._emit)
         self._runner = Runner(self._work, self._fanout.crash)
-        self._preparer = Preparer(self.course, self._emit)
-        self._watcher = Watcher(self._saved, self._missing, lambda how, why: self._emit(e.WatchStatus(how, why)))
+        self._preparer = Preparer(self.course, self._emit, self._fanout.crash)
+        self._watcher = Watcher(
+            self._saved, self._missing, lambda how, why: self._emit(e.WatchStatus(how, why)), self._fanout.crash
+        )
         self._spawn(self._start_worker("plain"))
         await self._record.load()
         if not self._watching:
@@ -239,30 +241,28 @@ class Session:
         """What the runner runs: a run, or a comparison, of which nothing is recorded."""
         if order.against is None:
             return await self._job(order)
-        self._preparer.pause()
         try:
-            return await self._comparer.run(order.exercise, order.against)
+            with self._preparer.paused():
+                return await self._comparer.run(order.exercise, order.against)
         except TutorError as error:
             self._comparer.forget(error.message)
             return None
-        finally:
-            self._preparer.resume()
 
     async def _job(self, order: Order) -> Verdict:
         """One run from reading the files to the written progress; background work stands still meanwhile."""
-        self._preparer.pause()
         before = self.state.progress.of(order.exercise.id)
         try:
-            taken = await self._take(order.exercise)
-            job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
-            verdict = await self._bench.pipeline.run(job, lambda verdict: self._keep(order, taken, verdict))
+            with self._preparer.paused():
+                taken = await self._take(order.exercise)
+                job = Job(next(self._run_ids), order.exercise, taken, order.at, order.reason, bench=order.bench)
+                verdict = await self._bench.pipeline.run(job, lambda verdict: self._keep(order, taken, verdict))
+                await asyncio.shield(self._record.finished(verdict, complete=order.bench))
+                # Measured once and kept: it needs the machine as much as the run did.
+                if roof := await self._bench.roof.asked(verdict.bench, self.state.roof, self._watching):
+                    self._emit(e.RoofKnown(roof))
         finally:
-            self._preparer.resume()
             if self._watching:
                 self._preparer.start(order.exercise.toolchain)  # the plan may have asked for a header
-        await asyncio.shield(self._record.finished(verdict, complete=order.bench))
-        if roof := await self._bench.roof.asked(verdict.bench, self.state.roof, self._watching):
-            self._emit(e.RoofKnown(roof))
         if (self._watching or order.sanitize) and verdict.stage != "build":
             verdict = await judged(self._bench.second_wave, self._record, job, verdict, before)
         self._bench.builder.forget_old()
@@ -291,6 +291,7 @@ class Session:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        tell_crash(task, self._fanout.crash)
 
 
 def _named(at: float) -> str:

@@ -171,8 +171,11 @@ class _Prover:
         verdict = await self._measure(exercise, files)
         if not verdict.passed:
             return verdict
-        wave = self._workbench.second_wave
-        return verdict.joined(await wave.examine(next(self._ids), exercise, snapshot.of(files), only=PROVEN))
+        wave, taken = self._workbench.second_wave, snapshot.of(files)
+        try:
+            return verdict.joined(await wave.examine(next(self._ids), exercise, taken, only=PROVEN))
+        finally:
+            await self._workbench.builder.forget(taken)
 
     async def _measure(self, exercise: Exercise, files: dict[str, bytes]) -> Verdict:
         """A run with its benchmark, taken again while the machine is too noisy to say whether the targets are met."""
@@ -202,7 +205,10 @@ class _Prover:
             enough=enough,
             first=first,
         )
-        return await self._workbench.pipeline.run(job)
+        try:
+            return await self._workbench.pipeline.run(job)
+        finally:  # kept to the end, the builds of a whole course would fill the disk
+            await self._workbench.builder.forget(job.taken)
 
 
 def _row(verdict: Verdict, problem: Callable[[], str]) -> tuple[Outcome, str, Verdict]:

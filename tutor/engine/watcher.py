@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tutor.engine.fanout import tell_crash
 from tutor.engine.inotify import FolderEvents, remote_file_system
 
 SETTLE = 0.03
@@ -60,18 +61,23 @@ def look(path: Path, before: Look | None = None) -> Look:
 
 
 class Watcher:
-    """Watches the active files. `on_save(paths, at)` once a save, `on_missing(path)`, `on_status(how, reason)`."""
+    """Watches the active files. `on_save(paths, at)` once a save, `on_missing(path)`, `on_status(how, reason)`.
+
+    on_crash: gets what ends the watching, a defect of ours.
+    """
 
     def __init__(
         self,
         on_save: Callable[[tuple[Path, ...], float], None],
         on_missing: Callable[[Path], None],
         on_status: Callable[[str, str], None],
+        on_crash: Callable[[BaseException], None] | None = None,
         *,
         inotify: bool = True,
         poll: float = POLL,
     ) -> None:
         self._on_save, self._on_missing, self._on_status = on_save, on_missing, on_status
+        self._on_crash = on_crash
         self._poll, self._inotify = poll, inotify
         self._files: dict[Path, _Watched] = {}
         self._events = FolderEvents(self._stir)
@@ -87,6 +93,8 @@ class Watcher:
         await self._follow()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="watcher")
+            if self._on_crash:
+                tell_crash(self._task, self._on_crash)
 
     async def accept(self) -> None:
         """Take what the files hold now as seen: the engine has just written them itself."""
@@ -111,7 +119,10 @@ class Watcher:
     async def _follow(self) -> None:
         """Put inotify on the folders of the files, and of what links among them point to; say how it watches."""
         folders = {target.parent for target in self._targets()}
-        remote = await asyncio.to_thread(remote_file_system, folders)
+        try:
+            remote = await asyncio.to_thread(remote_file_system, folders)
+        except OSError:  # no descriptor left for /proc, say: the poll sees saves there too
+            remote = ""
         if not self._inotify:
             status = ("poll", "inotify is switched off")
         elif remote:
@@ -135,7 +146,9 @@ class Watcher:
     async def _next(self) -> bool:
         """Wait for the next pass; True when inotify stirred and has been silent for the settle time since."""
         try:
-            await asyncio.wait_for(self._stirred.wait(), self._poll)
+            # not wait_for: that of Python 3.11 loses a cancellation that comes in the moment of the event
+            async with asyncio.timeout(self._poll):
+                await self._stirred.wait()
         except TimeoutError:
             return False
         await self._settle()

@@ -27,7 +27,7 @@ CANCEL_SECONDS = 3.0
 LEAVE_SECONDS = 2.0
 
 
-class _Died(Exception):
+class _Died(WorkerError):
     """The zygote ended in the middle of a request."""
 
 
@@ -93,6 +93,8 @@ class Zygote:
             ready = await launch
         finally:
             launch.cancel()
+        if self._peer is None:  # it ended while the rest was prepared, and nobody would say so again
+            raise self._died()
         self.ready = ready
         if warm:
             async for _ in self._exchange(msgspec.structs.replace(warm, run_id=self.next_id())):
@@ -146,8 +148,8 @@ class Zygote:
         if self._starting:
             self._starting.cancel()
         if self._peer and self.ready:
-            self._send(p.Quit())
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, _Died):
+                self._send(p.Quit())
                 await asyncio.wait_for(self._peer.process.wait(), 1.0)
         await self._end()
 
@@ -204,7 +206,7 @@ class Zygote:
                 reply = await queue.get()
                 if reply is None:
                     done = True
-                    raise _Died
+                    raise self._died()
                 done = isinstance(reply, p.Done)
                 yield reply
         finally:
@@ -214,7 +216,7 @@ class Zygote:
 
     def _send(self, message: p.Request) -> None:
         if self._peer is None or self._peer.process.stdin is None or self._peer.process.stdin.is_closing():
-            raise _Died
+            raise self._died()
         self._peer.process.stdin.write(p.encode(message) + b"\n")
 
     async def _read(self, peer: Peer) -> None:
@@ -260,6 +262,10 @@ class Zygote:
             peer.process.stdin.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(peer.process.wait(), 2.0)
+
+    def _died(self) -> _Died:
+        said = self._error("the worker ended in the middle of a request")
+        return _Died(said.message, said.remedy)
 
     def _error(self, message: str) -> WorkerError:
         tail = self._said.text

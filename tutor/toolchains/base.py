@@ -97,13 +97,17 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class WarmTask:
-    """Something to make once in the background: a precompiled header, a shared module, the crates."""
+    """Something to make once in the background: a precompiled header, a shared module, the crates.
+
+    locks: its steps hold a lock that a run's own build waits for, so they must not be stopped in the middle.
+    """
 
     name: str
     label: str
     steps: tuple[Command, ...]
     target: Path
     seconds: float = 0.0
+    locks: bool = False
 
 
 class Toolchain(Protocol):

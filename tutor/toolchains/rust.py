@@ -121,7 +121,8 @@ def _warm_task(exercise: Exercise) -> WarmTask | None:
     # cleans its target folder as it likes.
     build = _cargo(f"warm-{key}", folder, read_crate(folder), None, label)
     mark = Command(("sh", "-c", 'mkdir -p "${1%/*}" && : >"$1"', "sh", str(done)), folder, label, {})
-    return WarmTask(f"rust-{key}", label, (build, mark), done, 20.0)
+    # cargo locks its target folder, which all builds share.
+    return WarmTask(f"rust-{key}", label, (build, mark), done, 20.0, locks=True)
 
 
 def _cargo(name: str, source: Path, crate: Crate, out: Path | None, label: str = "cargo build") -> Command:

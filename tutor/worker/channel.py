@@ -102,10 +102,11 @@ class Inbox:
 
     def send(self, line: bytes) -> None:
         """Send one line to the child; a child that is gone is noticed elsewhere."""
-        self.socket.setblocking(True)
         with suppress(OSError):
+            self.socket.setblocking(True)
             self.socket.sendall(line + b"\n")
-        self.socket.setblocking(False)
+        with suppress(OSError):  # also after a failed send: `take` must never wait
+            self.socket.setblocking(False)
 
     def take(self, pid: int) -> list[Envelope]:
         """All messages that have arrived from process `pid`."""

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tutor.core import protocol
 from tutor.core.verdict import CheckResult, Outcome
 
 NO_GPU = "skipped: no usable NVIDIA GPU on this machine"
+PATIENCE = 30.0
+_PAUSE = 0.02
 
 
 def skip(request: protocol.Bench, send: Callable[[protocol.Reply], None]) -> None:
@@ -26,23 +29,50 @@ def skip(request: protocol.Bench, send: Callable[[protocol.Reply], None]) -> Non
 
 
 @contextlib.contextmanager
-def locked(device: str) -> Iterator[bool]:
+def locked(device: str, patience: float = PATIENCE) -> Iterator[bool]:
     """Hold the one lock of a GPU (its uuid) of this machine; yields False when somebody else had it first.
 
-    The second one waits: two benchmarks on one GPU measure each other.
+    The second one waits: two benchmarks on one GPU measure each other. It waits for `patience` seconds at most, as the
+    first may have been stopped in the middle of its own. Where the lock can't be had at all it goes on without one:
+    what it measures is noisier then, never wrong.
     """
-    path = Path(tempfile.gettempdir(), f"mltutor-gpu-{device}.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = _open_lock(Path(tempfile.gettempdir(), f"mltutor-gpu-{device}.lock"))
+    if descriptor is None:
+        yield True
+        return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        free = taken = _taken(descriptor)
+        deadline = time.monotonic() + patience
+        while not taken and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+            taken = _taken(descriptor)
         yield free
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int | None:
+    """The file that all users of the machine share, made when it is missing. To lock it none needs to write it."""
+    reading = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with contextlib.suppress(OSError):
+        return os.open(path, reading)
+    with contextlib.suppress(OSError):
+        made = os.open(path, reading | os.O_CREAT | os.O_EXCL, 0o644)
+        os.fchmod(made, 0o644)  # whatever the umask of the first user
+        return made
+    with contextlib.suppress(OSError):  # another one was faster in making it
+        return os.open(path, reading)
+    return None
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def visible_device() -> str:

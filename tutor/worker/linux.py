@@ -31,6 +31,16 @@ def adopt_orphans() -> None:
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def pidfd(pid: int) -> int:
+    """A descriptor that tells when this child ends; where there is none the child is ended, and OSError raised."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        kill_tree(pid)
+        os.waitpid(pid, 0)
+        raise
+
+
 def begin_session() -> None:
     """`setsid`, in which a low priority stays one."""
     os.setsid()
@@ -47,6 +57,16 @@ def keep_niceness() -> None:
     if nice > 0:
         with suppress(OSError):
             Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
+
+
+def take_descriptors() -> tuple[int, int]:
+    """(requests, replies) on new descriptors; 0, 1 and 2 can no longer reach the engine."""
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return requests, replies
 
 
 @dataclass(frozen=True, slots=True)

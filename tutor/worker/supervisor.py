@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from tutor.core import protocol
 from tutor.core.finding import Finding
 from tutor.core.verdict import CheckResult, Outcome
-from tutor.worker import sanitizer
+from tutor.worker import sanitizer, scratch
 from tutor.worker.channel import Channel
 from tutor.worker.child import Child, Watch
 from tutor.worker.context import CONTEXT, CheckContext, fresh_seed, prepare_process
@@ -43,18 +42,18 @@ _decode_result = msgspec.json.Decoder(CheckResult).decode
 def run_checks(request: protocol.Check, send: Send) -> None:
     """Run the checks of a folder; every announced check is reported, then `Done`."""
     started = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="mltutor-run-"))
-    loop = CheckLoop(request, send, scratch)
+    folder = scratch.make()
+    loop = CheckLoop(request, send, folder)
     sanitizer.begin()
     try:
-        os.chdir(scratch)
+        os.chdir(folder)
         files = sorted(str(path) for path in Path(request.folder).glob("test_*.py"))
         if files:
             _keep_bytecode_apart()
             pytest.main([*_OPTIONS, f"--rootdir={request.folder}", *files], plugins=[loop])
     finally:
         os.chdir("/")
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     seconds = time.monotonic() - started
     if loop.problems or not loop.results:
         problem = "\n".join(loop.problems) or f"no check was found in {request.folder}"

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tutor.worker.scratch import ZYGOTES
+
 _ALWAYS = [
     "pytest",
     "_pytest.assertion.rewrite",
@@ -79,6 +81,7 @@ def prepare_environment(flavour: str) -> tempfile.TemporaryDirectory[str]:
     starts a thread for each; a fork of it can use neither CUDA nor autograd.
     """
     scratch = tempfile.TemporaryDirectory(prefix="mltutor-zygote-")
+    os.environ[ZYGOTES] = scratch.name
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(scratch.name, "hypothesis")
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"

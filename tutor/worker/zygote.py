@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tutor.core import protocol
-from tutor.worker import integrity, linux, pages
+from tutor.worker import integrity, linux, pages, scratch
 from tutor.worker.child import keep_from_children
 
 _Work = protocol.Check | protocol.Bench | protocol.Cythonize | protocol.Diagnose
@@ -53,29 +53,39 @@ class Zygote:
 
     def serve(self) -> None:
         """Until Quit, or until the engine hangs up: then every run's tree is killed."""
-        while self._open:
-            idle = self._later and not self._runs  # a run must not share the machine with what warms the next one
-            events = self._selector.select(0 if idle else None)
-            if not events and idle:
-                self._warm_more()
-            for key, _ in events:
-                run: Run | None = key.data
-                if run is None:
-                    self._read_requests()
-                elif run.run_id not in self._runs:
-                    continue  # cancelled or reaped by an event before this one: its descriptors are closed
-                elif key.fd == run.reader:
-                    self._relay(run)
-                else:
-                    self._reap(run)
-        for run in list(self._runs.values()):
-            linux.kill_tree(run.pid)
-        for row in linux.descendants(os.getpid()):
-            linux.send_signal(row.pid, signal.SIGKILL)
+        try:
+            while self._open:
+                self._turn()
+        except BrokenPipeError:
+            pass  # hung up while it was told something
+        finally:
+            for run in list(self._runs.values()):
+                linux.kill_tree(run.pid)
+            for row in linux.descendants(os.getpid()):
+                linux.send_signal(row.pid, signal.SIGKILL)
+
+    def _turn(self) -> None:
+        idle = self._later and not self._runs  # a run must not share the machine with what warms the next one
+        events = self._selector.select(0 if idle else None)
+        if not events and idle:
+            self._warm_more()
+        for key, _ in events:
+            run: Run | None = key.data
+            if run is None:
+                self._read_requests()
+            elif run.run_id not in self._runs:
+                continue  # cancelled or reaped by an event before this one: its descriptors are closed
+            elif key.fd == run.reader:
+                self._relay(run)
+            else:
+                self._reap(run)
 
     def _warm_more(self) -> None:
         """One more step of warming up, while nothing else is to do."""
-        self._later.pop(0)()
+        try:
+            self._later.pop(0)()
+        except Exception:  # noqa: BLE001 - the worker boundary: without it the first request is slower, no more
+            traceback.print_exc()
         if not self._later and not self._settled:
             self._settled = True
             integrity.take_base()
@@ -125,16 +135,28 @@ class Zygote:
         self.send(protocol.Done(request.run_id, outcome, "\n".join(problems), time.monotonic() - started))  # type: ignore[arg-type]
 
     def _start(self, request: _Work) -> None:
-        reader, writer = os.pipe()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._become_supervisor(request, parent, writer)
-        os.close(writer)
-        run = Run(request.run_id, pid, os.pidfd_open(pid), reader, time.monotonic())
+        try:
+            run = self._fork(request)
+        except OSError as error:
+            self.send(protocol.Done(request.run_id, "broken", f"can't start a process: {error.strerror}"))
+            return
         self._runs[request.run_id] = run
-        for fd in (run.pidfd, reader):
+        for fd in (run.pidfd, run.reader):
             self._selector.register(fd, selectors.EVENT_READ, run)
+
+    def _fork(self, request: _Work) -> Run:
+        reader, writer = os.pipe()
+        try:
+            parent = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                self._become_supervisor(request, parent, writer)
+            return Run(request.run_id, pid, linux.pidfd(pid), reader, time.monotonic())
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
 
     def _become_supervisor(self, request: _Work, parent: int, writer: int) -> None:
         code = 1
@@ -205,6 +227,7 @@ class Zygote:
                 self._selector.unregister(fd)
             os.close(fd)
         self._kill_orphans()
+        scratch.remove(run.pid)
         seconds = time.monotonic() - run.started
         if run.cancelled:
             self.send(protocol.Done(run.run_id, "cancelled", seconds=seconds))
@@ -245,23 +268,13 @@ def freeze() -> None:
     gc.freeze()
 
 
-def take_descriptors() -> tuple[int, int]:
-    """(requests, replies) on new descriptors; 0, 1 and 2 can no longer reach the engine."""
-    requests, replies = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(2, 1)
-    os.close(null)
-    return requests, replies
-
-
 def main(arguments: list[str] | None = None) -> None:
     """`python -m tutor.worker.zygote --flavour plain|torch|cuda|cython|bare`."""
     parser = argparse.ArgumentParser(prog="tutor.worker.zygote")
     parser.add_argument("--flavour", choices=("plain", "torch", "cuda", "cython", "bare"), default="plain")
     flavour = parser.parse_args(arguments).flavour
     born = time.monotonic()
-    requests, replies = take_descriptors()
+    requests, replies = linux.take_descriptors()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     linux.adopt_orphans()
     linux.keep_niceness()

@@ -183,6 +183,26 @@ def test_cancel_kills_the_tree_setsid_or_not(
     assert not _alive(grandchild)
 
 
+def test_a_cancelled_run_leaves_no_folder(
+    lesson: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    client = ZygoteClient("plain", tmp_path / "errors.txt")
+    folder = lesson("def test_it(tmp_path):\n    open('here', 'w').close()\n    time.sleep(600)\n")
+    request = protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
+    client.send(request)
+    deadline = time.monotonic() + 30
+    while not list(temporary.glob("**/mltutor-run-*/check-0/here")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert outcome(client.finish(protocol.Cancel(request.run_id))).done.outcome == "cancelled"
+    assert list(temporary.glob("**/mltutor-run-*")) == []
+    client.close()
+    assert list(temporary.glob("mltutor-*")) == []
+
+
 def _alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:

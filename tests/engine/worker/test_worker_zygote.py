@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,87 @@ def test_hanging_up_ends_the_zygote_and_its_runs(tmp_path: Path) -> None:
     assert client.process.wait(30) == 0
 
 
+def test_hanging_up_while_it_is_answered_ends_what_a_check_left(tmp_path: Path, lesson: Callable[[str], Path]) -> None:
+    note = tmp_path / "pid"
+    folder = lesson(
+        f"""
+        def test_it():
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    with open("{note}.new", "w") as file:
+                        file.write(str(os.getpid()))
+                    os.rename("{note}.new", "{note}")
+                    time.sleep(600)
+                os._exit(0)
+            time.sleep(600)
+        """
+    )
+    client = ZygoteClient("plain", tmp_path / "errors.txt")
+    client.send(protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing")))
+    deadline = time.monotonic() + 30
+    while not note.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    daemon, worker = psutil.Process(int(note.read_text())), psutil.Process(client.process.pid)
+    worker.suspend()
+    client.send(protocol.Warm(client.run_id()))
+    assert client.process.stdin
+    assert client.process.stdout
+    client.process.stdin.close()
+    client.process.stdout.close()
+    worker.resume()
+    assert client.process.wait(30) == 0
+    assert psutil.wait_procs([daemon], 10)[1] == []
+
+
+DRIVER = """
+import os, sys
+from tutor.worker import warm, zygote
+
+def fails():
+    raise RuntimeError("a step of warming up")
+
+def once(name):
+    real, left = getattr(os, name), [BlockingIOError(11, "Resource temporarily unavailable")]
+    def call(*arguments):
+        if left:
+            raise left.pop()
+        return real(*arguments)
+    setattr(os, name, call)
+
+warm.later_steps = lambda flavour: [fails]
+once("fork")
+once("pidfd_open")
+zygote.main(sys.argv[3:])
+"""
+
+
+def test_neither_a_failed_step_nor_a_full_machine_ends_the_zygote(
+    tmp_path: Path, lesson: Callable[[str], Path]
+) -> None:
+    driver, python = tmp_path / "driver.py", tmp_path / "python"
+    driver.write_text(DRIVER)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{driver}" "$@"\n')
+    python.chmod(0o755)
+    client = ZygoteClient("plain", tmp_path / "errors.txt", str(python))
+    deadline = time.monotonic() + 30
+    while "a step of warming up" not in (tmp_path / "errors.txt").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert outcome(client.finish(protocol.Warm(client.run_id()))).done.outcome == "ok"
+    folder = lesson("def test_it():\n    pass\n")
+    worker, ended = psutil.Process(client.process.pid), []
+    before = worker.num_fds()
+    for number in range(3):
+        assert worker.num_fds() == before, f"{number} failed starts left descriptors open"
+        request = protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
+        ended.append(outcome(client.finish(request)).done)
+    assert [done.outcome for done in ended] == ["broken", "broken", "ok"]
+    assert ended[0].message == "can't start a process: Resource temporarily unavailable"
+    client.close()
+
+
 def test_a_run_cancelled_as_it_ends(zygote: ZygoteClient, tmp_path: Path, lesson: Callable[[str], Path]) -> None:
     """The cancellation and the run's last replies are seen in one turn of the event loop, the cancellation first."""
     go = tmp_path / "go"
@@ -90,12 +172,14 @@ def test_a_run_cancelled_as_it_ends(zygote: ZygoteClient, tmp_path: Path, lesson
     before = set(worker.children())
     request = protocol.Check(zygote.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
     zygote.send(request)
-    zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Announced))
+    zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Started))
     (supervisor,) = set(worker.children()) - before
+    deadline = time.monotonic() + 30
+    while worker.status() != psutil.STATUS_SLEEPING:  # stopped before it waits, it would hear the run first
+        assert time.monotonic() < deadline
     worker.suspend()
     zygote.send(protocol.Cancel(request.run_id))
     go.touch()
-    deadline = time.monotonic() + 30
     while supervisor.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)
