@@ -286,7 +286,7 @@ async def test_the_roof_is_measured_while_preparation_stands_still(
     preparing: list[bool] = []
     async with opened(course, tmp_path, home) as (session, _):
 
-        async def asked(bench: object, may_measure: bool) -> None:
+        async def asked(bench: object, known: object, may_measure: bool) -> None:
             preparing.append(session._preparer._go.is_set())
 
         monkeypatch.setattr(session._bench.roof, "asked", asked)
