@@ -280,6 +280,23 @@ async def test_a_slow_build_is_killed_by_the_next_save(
         await followed.until(lambda: not alive_in(group))
 
 
+async def test_a_file_that_is_gone_is_told_apart_from_one_that_cannot_be_read(
+    course: Course, exercise: Exercise, tmp_path: Path, home: Home
+) -> None:
+    async with opened(course, tmp_path, home, watch=True) as (session, followed):
+        await session.open(exercise)
+        (path,) = session.workspace.paths(exercise)
+        text = path.read_bytes()
+        path.unlink()
+        await followed.until(lambda: followed.of(e.FileMissing))
+        path.write_bytes(text)
+        await followed.until(lambda: followed.of(e.SaveSeen))
+        path.unlink()
+        path.mkdir()
+        await followed.until(lambda: len(followed.of(e.FileMissing)) == 2)
+        assert [one.unreadable for one in followed.of(e.FileMissing)] == [False, True]  # type: ignore[attr-defined]
+
+
 async def test_the_roof_is_measured_while_preparation_stands_still(
     course: Course, exercise: Exercise, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

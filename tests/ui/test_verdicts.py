@@ -116,6 +116,9 @@ async def test_a_missing_file_is_said_with_the_way_back(stage):
         await s.play(e.FileMissing("capi-refs", "/w/capi-refs/collate.c"))
         assert "MISSING  collate.c is gone" in s.text
         assert "press v (kept versions) or x (starter)" in s.text
+        await s.play(e.FileMissing("capi-refs", "/w/capi-refs/collate.c", unreadable=True))
+        assert "UNREADABLE  collate.c is there and can't be read" in s.text
+        assert "owner and permissions" in s.text
 
 
 async def test_the_status_line_says_how_it_watches_what_it_saw_and_what_runs(stage):

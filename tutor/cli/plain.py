@@ -155,6 +155,8 @@ def describe(event: e.Event) -> str:
     match event:
         case e.SaveSeen(path=path):
             return f"saved: {os.path.basename(path)}"
+        case e.FileMissing(path=path, unreadable=True):
+            return f"can't be read: {path}; look at its owner and permissions, then save"
         case e.FileMissing(path=path):
             return f"missing: {path}; save it again, or `reset` brings the starter back"
         case e.WatchStatus(how=how, reason=reason):

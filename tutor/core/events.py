@@ -29,10 +29,11 @@ class SaveSeen(Struct, frozen=True):
 
 
 class FileMissing(Struct, frozen=True):
-    """A watched file has been gone for longer than an editor's replace takes."""
+    """A watched file has been gone for longer than an editor's replace takes; or it is there and can't be read."""
 
     exercise: str
     path: str
+    unreadable: bool = False
 
 
 class WatchStatus(Struct, frozen=True):

@@ -66,6 +66,7 @@ class State(Struct, frozen=True):
     last_save: float | None = None
     watch: e.WatchStatus = field(default_factory=lambda: e.WatchStatus("starting"))
     missing: str = ""
+    unreadable: bool = False
     preparing: tuple[e.Preparing, ...] = ()
     notices: tuple[e.Notice, ...] = ()
     progress: Progress = field(default_factory=Progress)
@@ -135,8 +136,8 @@ def _reduce_session(state: State, event: e.Event) -> State:
             return replace(state, current=exercise, run=run, missing="", past=past, compared=compared)
         case e.SaveSeen(at=at):
             return replace(state, last_save=at, missing="")
-        case e.FileMissing(path=path):
-            return replace(state, missing=path)
+        case e.FileMissing(path=path, unreadable=unreadable):
+            return replace(state, missing=path, unreadable=unreadable)
         case e.WatchStatus():
             return replace(state, watch=event)
         case e.Preparing():

@@ -279,7 +279,7 @@ class Session:
         self._order("save", at)
 
     def _missing(self, path: Path) -> None:
-        self._emit(e.FileMissing(self.state.current, str(path)))
+        self._emit(e.FileMissing(self.state.current, str(path), unreadable=path.exists()))
 
     async def _start_worker(self, flavour: Flavour) -> None:
         try:

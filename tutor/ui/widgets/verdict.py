@@ -66,11 +66,12 @@ def banner(view: View) -> tuple[tuple[Part, ...], ...]:
     """The two lines, each as parts with styles."""
     run = view.run
     if view.state.missing:
-        gone = f"  {PurePath(view.state.missing).name} is gone"
-        return (
-            (("MISSING", "bold $warning"), (gone, "")),
-            (("save it again, or press v (kept versions) or x (starter)", "dim"),),
-        )
+        name = PurePath(view.state.missing).name
+        if view.state.unreadable:
+            head: tuple[Part, ...] = (("UNREADABLE", "bold $warning"), (f"  {name} is there and can't be read", ""))
+            return (head, (("look at its owner and permissions, then save", "dim"),))
+        head = (("MISSING", "bold $warning"), (f"  {name} is gone", ""))
+        return (head, (("save it again, or press v (kept versions) or x (starter)", "dim"),))
     if run is None:
         words = "save the file, or press r to run" if view.connected else "starting the engine"
         return ((("READY", "bold"), (f"  {words}", "")), (("", ""),))
