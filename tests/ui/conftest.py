@@ -70,6 +70,16 @@ def steady(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
+def vs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An editor `code` that writes its words into this file, a line each."""
+    said, program = tmp_path / "said", tmp_path / "code"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}.new && mv {said}.new {said}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(program))
+    return said
+
+
+@pytest.fixture
 def stage(tmp_path: Path):
     """`async with stage(size, glyphs) as s:` a running app on capi-refs."""
 

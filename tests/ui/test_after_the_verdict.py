@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import stat
 import time
 from pathlib import Path
 
@@ -24,17 +23,7 @@ from tutor.ui.glyphs import ASCII
 FOUND = Finding("out-of-bounds", "reads 4 bytes behind out", "collate.c", 4)
 
 
-def editor_at(folder: Path, lines: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `code` of our own: writes its words into the file that is returned, then does `lines`."""
-    said, program = folder / "said", folder / "code"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}.new && mv {said}.new {said}\n{lines}\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("EDITOR", str(program))
-    return said
-
-
-async def test_a_pass_that_was_taken_back_is_none_for_any_key(stage, tmp_path: Path, monkeypatch):
-    said = editor_at(tmp_path, "", monkeypatch)
+async def test_a_pass_that_was_taken_back_is_none_for_any_key(stage, tmp_path: Path, vs_code: Path):
     async with stage() as s:
         await s.play(*fakes.passing())
         await s.press("question_mark")
@@ -45,9 +34,9 @@ async def test_a_pass_that_was_taken_back_is_none_for_any_key(stage, tmp_path: P
         await s.press("question_mark")
         assert "Passed. n goes on" not in s.text
         await s.press("escape", "e")
-        while not said.exists():
+        while not vs_code.exists():
             await asyncio.sleep(0.02)
-        assert said.read_text().splitlines() == ["--goto", f"{tmp_path}/capi-refs/collate.c:4"]
+        assert vs_code.read_text().splitlines() == ["--goto", f"{tmp_path}/capi-refs/collate.c:4"]
 
 
 async def test_the_offered_hint_is_what_h_opens(stage):

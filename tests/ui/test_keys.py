@@ -1,5 +1,4 @@
 import asyncio
-import stat
 from pathlib import Path
 
 import fake_session as fakes
@@ -199,18 +198,13 @@ async def test_messages_keep_what_a_toast_has_said(stage):
         assert "apt install mold" in s.text
 
 
-async def test_e_opens_the_editor_at_the_line_to_fix_first(stage, tmp_path: Path, monkeypatch):
-    said = tmp_path / "said"
-    editor = tmp_path / "code"
-    editor.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {said}.new && mv {said}.new {said}\n')
-    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("EDITOR", str(editor))
+async def test_e_opens_the_editor_at_the_line_to_fix_first(stage, tmp_path: Path, vs_code: Path, monkeypatch):
     async with stage() as s:
         await s.play(*fakes.failing())
         await s.press("e")
-        while not said.exists():
+        while not vs_code.exists():
             await asyncio.sleep(0.02)
-        assert said.read_text().splitlines() == ["--goto", f"{tmp_path}/capi-refs/collate.c:6"]
+        assert vs_code.read_text().splitlines() == ["--goto", f"{tmp_path}/capi-refs/collate.c:6"]
         monkeypatch.setenv("EDITOR", "no-such-editor")
         await s.press("e")
         assert "`no-such-editor` is not on PATH" in s.text
