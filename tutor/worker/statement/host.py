@@ -37,7 +37,7 @@ class Host:
 
     def __init__(self, request: Diagnose, channel: Channel) -> None:
         self._request, self._channel = request, channel
-        self._seconds = request.seconds
+        self._seconds, self._once = request.seconds, 0.0
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
         self._found: list[NativeFinding] = []
         self._whole = ""
@@ -148,7 +148,7 @@ class Host:
         self._channel.send("libraries", entered)
         attached = libraries.attach_all([*libraries.suspected(entered), *libraries.bundled_libraries()])
         kept = self._books(whole)
-        looker = Looker(Names(attached), _nothing, kept, self._seconds)
+        looker = Looker(Names(attached), _nothing, kept, self._seconds, self._once)
         alone = calls if source.only_calls(self._request.statement) else ()
         for subject in alone or (*calls, whole):
             if not self._look(looker, subject):
@@ -167,6 +167,7 @@ class Host:
         if reply.value is None:
             kept = books.Books(unknown="it does not survive a few runs")
         else:
+            self._once = reply.value
             self._seconds = max(self._seconds, min(60.0, reply.value * _SLOWER))
             kept = books.keep_books(whole, _nothing, reply.value, self._seconds)
         self._channel.send("pass", Pass("books", whole.label, kept.unknown))

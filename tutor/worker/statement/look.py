@@ -22,18 +22,20 @@ from tutor.worker.statement.source import Subject
 
 CALLS, CONFIRMING = 6, 26
 LONG_HELD = 0.02
+GIL_SECONDS = 4.0
 _SINGLETONS = {"None", "True", "False"}
 _LOST = ("ref-underflow", "borrowed-return")
 
 
 @dataclass(frozen=True, slots=True)
 class Looker:
-    """What the passes need. `clear` drops the user's names; `seconds` bounds one pass."""
+    """What the passes need. `clear` drops the user's names; `seconds` bounds one pass; `once`: the statement alone."""
 
     names: Names
     clear: Callable[[], None]
     books: Books
     seconds: float
+    once: float = 0.0
 
     def survey(
         self, subject: Subject, calls: int, fail_at: int = -1, explain: bool = False, holders: bool = False
@@ -96,7 +98,9 @@ class Looker:
 
     def gil(self, subject: Subject) -> tuple[list[NativeFinding], str]:
         """A note when every call holds the GIL for long."""
-        reply = run_forked(lambda: library.probe().rounds_gil(subject.prepare_only, 3), self.seconds)
+        # Three calls at nearly their own speed; one that waits for a thread which is held up by the watch never ends.
+        patience = min(self.seconds, GIL_SECONDS + 20 * self.once)
+        reply = run_forked(lambda: library.probe().rounds_gil(subject.prepare_only, 3), patience)
         if reply.value is None:
             return [], _why(reply)
         held = read_intervals(reply.value).longest_held_ns / 1e9
