@@ -299,7 +299,7 @@ def test_counts_are_exact_with_threads(built, switches_often):
         return tuple(decoder.stats())
 
     # Two threads must be at it at the same moment, which on a busy machine takes more than one attempt.
-    for _ in range(6):
+    for _ in range(10):
         got, want = rounds(built.Decoder(24, 1)), (3 * calls * len(texts), 3 * calls * ones)
         assert got == want, (
             f"3 threads decoded {want[0]:,} masks with {want[1]:,} ones, stats() says {got[0]:,} masks, {got[1]:,} ones"
