@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from worker_harness import Outcome, Planted, ZygoteClient, outcome
+from worker_harness import Outcome, Planted, ZygoteClient, leaves_a_process, outcome, until
 
 from tutor.core import protocol
 from tutor.core.protocol import Limits
@@ -156,27 +155,12 @@ def test_gpu_checks_are_skipped_with_the_reason(run: Run) -> None:
 def test_cancel_kills_the_tree_setsid_or_not(
     zygote: ZygoteClient, planted: Planted, lesson: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    folder = lesson(
-        f"""
-        def test_it():
-            if os.fork() == 0:
-                os.setsid()
-                if os.fork() == 0:
-                    with open({str(tmp_path / "pid")!r}, "w") as file:
-                        file.write(str(os.getpid()))
-                    os.rename({str(tmp_path / "pid")!r}, {str(tmp_path / "pid.done")!r})
-                    time.sleep(600)
-                os._exit(0)
-            time.sleep(600)
-        """
-    )
+    note = tmp_path / "pid"
+    folder = lesson(leaves_a_process(note))
     request = protocol.Check(zygote.run_id(), "test", str(folder), planted.artifact, Limits(seconds=60))
     zygote.send(request)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "pid.done").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    grandchild = int((tmp_path / "pid.done").read_text())
+    until(note.exists)
+    grandchild = int(note.read_text())
     seen = outcome(zygote.finish(protocol.Cancel(request.run_id)))
     assert seen.done.outcome == "cancelled"
     assert seen.results == {}
@@ -193,10 +177,7 @@ def test_a_cancelled_run_leaves_no_folder(
     folder = lesson("def test_it(tmp_path):\n    open('here', 'w').close()\n    time.sleep(600)\n")
     request = protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing"))
     client.send(request)
-    deadline = time.monotonic() + 30
-    while not list(temporary.glob("**/mltutor-run-*/check-0/here")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: list(temporary.glob("**/mltutor-run-*/check-0/here")))
     assert outcome(client.finish(protocol.Cancel(request.run_id))).done.outcome == "cancelled"
     assert list(temporary.glob("**/mltutor-run-*")) == []
     client.close()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from worker_harness import ZygoteClient, outcome
+from worker_harness import ZygoteClient, leaves_a_process, outcome, until
 
 from tutor.core import protocol
 from tutor.core.verdict import Outcome as Verdict
@@ -85,26 +84,10 @@ def test_hanging_up_ends_the_zygote_and_its_runs(tmp_path: Path) -> None:
 
 def test_hanging_up_while_it_is_answered_ends_what_a_check_left(tmp_path: Path, lesson: Callable[[str], Path]) -> None:
     note = tmp_path / "pid"
-    folder = lesson(
-        f"""
-        def test_it():
-            if os.fork() == 0:
-                os.setsid()
-                if os.fork() == 0:
-                    with open("{note}.new", "w") as file:
-                        file.write(str(os.getpid()))
-                    os.rename("{note}.new", "{note}")
-                    time.sleep(600)
-                os._exit(0)
-            time.sleep(600)
-        """
-    )
+    folder = lesson(leaves_a_process(note))
     client = ZygoteClient("plain", tmp_path / "errors.txt")
     client.send(protocol.Check(client.run_id(), "t", str(folder), protocol.Artifact("python", "nothing")))
-    deadline = time.monotonic() + 30
-    while not note.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(note.exists)
     daemon, worker = psutil.Process(int(note.read_text())), psutil.Process(client.process.pid)
     worker.suspend()
     client.send(protocol.Warm(client.run_id()))
@@ -147,10 +130,7 @@ def test_neither_a_failed_step_nor_a_full_machine_ends_the_zygote(
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{driver}" "$@"\n')
     python.chmod(0o755)
     client = ZygoteClient("plain", tmp_path / "errors.txt", str(python))
-    deadline = time.monotonic() + 30
-    while "a step of warming up" not in (tmp_path / "errors.txt").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: "a step of warming up" in (tmp_path / "errors.txt").read_text())
     assert outcome(client.finish(protocol.Warm(client.run_id()))).done.outcome == "ok"
     folder = lesson("def test_it():\n    pass\n")
     worker, ended = psutil.Process(client.process.pid), []
@@ -174,15 +154,11 @@ def test_a_run_cancelled_as_it_ends(zygote: ZygoteClient, tmp_path: Path, lesson
     zygote.send(request)
     zygote.wait(request.run_id, lambda reply: isinstance(reply, protocol.Started))
     (supervisor,) = set(worker.children()) - before
-    deadline = time.monotonic() + 30
-    while worker.status() != psutil.STATUS_SLEEPING:  # stopped before it waits, it would hear the run first
-        assert time.monotonic() < deadline
+    until(lambda: worker.status() == psutil.STATUS_SLEEPING)  # stopped before it waits, it would hear the run first
     worker.suspend()
     zygote.send(protocol.Cancel(request.run_id))
     go.touch()
-    while supervisor.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: supervisor.status() == psutil.STATUS_ZOMBIE)
     worker.resume()
     assert outcome(zygote.finish(protocol.Cancel(request.run_id))).done.outcome == "cancelled"
     assert outcome(zygote.finish(protocol.Warm(zygote.run_id()))).done.outcome == "ok"

@@ -77,6 +77,30 @@ class ZygoteClient:
         self.process.wait(20)
 
 
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def leaves_a_process(note: Path) -> str:
+    """A check that hangs, with a grandchild in a session of its own that does too; its pid gets into `note`."""
+    return f"""
+        def test_it():
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    with open("{note}.new", "w") as file:
+                        file.write(str(os.getpid()))
+                    os.rename("{note}.new", "{note}")
+                    time.sleep(600)
+                os._exit(0)
+            time.sleep(600)
+        """
+
+
 @dataclass(frozen=True)
 class Planted:
     """The extension, and where its source's marked lines are."""
