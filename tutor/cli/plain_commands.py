@@ -120,8 +120,8 @@ class Commands(VersionCommands):
         exercise, run = self.session.current(), self.session.state.run
         paths = dict(zip(exercise.files, self.context.workspace.paths(exercise), strict=True))
         worst = run.judged.worst if run is not None and run.judged is not None else None
-        name = worst.file if worst is not None and worst.file in paths else exercise.main_file
-        line = worst.line if worst is not None and worst.file in paths else None
+        own = exercise.own(worst.file) if worst is not None else None
+        name, line = (own, worst.line) if worst is not None and own is not None else (exercise.main_file, None)
         start = launch(os.environ, paths[name], line, shutil.get_terminal_size(), self.context.arguments.edit_cmd)
         if start.where == "here":
             where = self.context.shown(paths[name]) + (f", line {line}" if line else "")

@@ -95,6 +95,10 @@ class Exercise(Struct, frozen=True):
         """The file the editor opens first."""
         return self.files[0]
 
+    def own(self, file: str) -> str | None:
+        """Which of the learner's files a finding's path names; None for any other file."""
+        return next((name for name in self.files if file == name or file.endswith(f"/{name}")), None)
+
     @property
     def technology(self) -> str:
         """What it is written with, as people call it: the toolchain's name is ours."""

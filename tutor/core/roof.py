@@ -10,6 +10,11 @@ from msgspec import Struct
 from tutor.core.verdict import BenchResult
 
 
+def owner(gpu: bool) -> str:
+    """Of what a roof is, in words."""
+    return "the GPU" if gpu else "one core"
+
+
 class Roof(Struct, frozen=True):
     """Measured limits of one core, or of the GPU. bandwidth: (bytes of data, bytes a second), from caches to memory."""
 
@@ -20,7 +25,7 @@ class Roof(Struct, frozen=True):
     @property
     def whose(self) -> str:
         """Of what these are the limits."""
-        return "the GPU" if self.gpu else "one core"
+        return owner(self.gpu)
 
     def bandwidth_for(self, size: int) -> tuple[int, float]:
         """The limit for data of this size: that of the smallest measured size that is not smaller, else of memory."""

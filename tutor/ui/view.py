@@ -77,10 +77,8 @@ class View(Struct, frozen=True):
         """File and line of a finding in one of the learner's own files: where an editor opens; None elsewhere."""
         if finding is None or self.exercise is None:
             return None
-        for name in self.exercise.files:
-            if finding.file == name or finding.file.endswith(f"/{name}"):
-                return name, finding.line
-        return None
+        name = self.exercise.own(finding.file)
+        return (name, finding.line) if name is not None else None
 
     @property
     def nudge(self) -> Nudge | None:

@@ -6,6 +6,7 @@ from textual.content import Content
 
 from tutor.core import history
 from tutor.core.exercise import BenchSpec
+from tutor.core.roof import owner
 from tutor.core.roof import standing as standing_under
 from tutor.core.verdict import BenchResult, Seconds
 from tutor.ui.glyphs import Glyphs
@@ -116,8 +117,9 @@ def _under_the_roof(view: View, bench: BenchResult, width: int) -> list[Content 
     roof = view.state.roof
     if roof is None or roof.gpu != bench.gpu:
         # The line has its place before the machine is measured: over SSH all below it would be sent once more.
-        whose = "the GPU" if bench.gpu else "one core"
-        return [(fit(f"{view.glyphs.ellipsis} of {whose}'s bandwidth (b)", width, view.glyphs.ellipsis), "dim")]
+        return [
+            (fit(f"{view.glyphs.ellipsis} of {owner(bench.gpu)}'s bandwidth (b)", width, view.glyphs.ellipsis), "dim")
+        ]
     placed = standing_under(bench, roof)
     return [(fit(f"{short(placed)} (b)", width, view.glyphs.ellipsis), "dim")] if placed else []
 
